@@ -1,0 +1,135 @@
+"""The evidence bucket: each picture of a suspected violation is copied there once and never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+import requests
+from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import storage
+from google.cloud.storage.retry import DEFAULT_RETRY
+from msgspec.structs import replace
+
+from pipeline import fetch
+from pipeline.enforcement.evidence import picture_of, sightings_to_show
+from pipeline.enforcement.model import Case, Passage, Picture, Reason, Sighting
+from pipeline.enforcement.times import day
+
+MAX_PICTURE_BYTES = 20 * 1024 * 1024  # Vision's own limit for one image
+MAX_ANSWER_BYTES = 64 * 1024
+REQUEST_TIMEOUT_S = 10.0
+RETRY = DEFAULT_RETRY.with_timeout(20.0)
+PAUSE_AFTER_FAILURE_S = 30.0
+_KINDS = {b"\xff\xd8\xff": ("jpg", "image/jpeg"), b"\x89PNG\r\n\x1a\n": ("png", "image/png")}
+_log = logging.getLogger(__name__)
+
+
+class PictureError(Exception):
+    """Why a picture could not be kept."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class _CarsAnswer(msgspec.Struct):
+    image_url: str
+
+
+class EvidenceArchive:
+    """Keeps the pictures of a case.
+
+    evidence_bucket: name of the bucket. cars_api: where to ask for the picture of a sighting that names none, or None.
+    """
+
+    def __init__(self, client: storage.Client, evidence_bucket: str, cars_api: str | None) -> None:
+        self._client, self._bucket, self._cars_api = client, client.bucket(evidence_bucket), cars_api
+        self._http = fetch.session()
+        self._ask_again_at = 0.0
+
+    def keep(self, passage: Passage) -> Case:
+        """The case with its pictures; a picture that is missing or cannot be kept says so itself."""
+        return Case(passage, tuple(self._keep(passage, sighting) for sighting in sightings_to_show(passage)))
+
+    def _keep(self, passage: Passage, sighting: Sighting) -> Picture:
+        picture = picture_of(sighting)
+        try:
+            data = self._data(sighting)
+            suffix, content_type = _kind(data)
+            end = "exit" if sighting is passage.exit else "entry"
+            name = f"{passage.section_id}/{day(passage.first_us)}/{passage.passage_id}/{sighting.time_us}-{end}.{suffix}"
+            url, sha256 = self._store(name, data, content_type)
+        except PictureError as error:
+            _log.warning("passage %s: %s: %s", passage.passage_id, error.reason, error)
+            return replace(picture, problem=error.reason)
+        return replace(picture, image_url=url, sha256=sha256)
+
+    def _data(self, sighting: Sighting) -> bytes:
+        if sighting.image_url is not None:
+            return self._download(sighting.image_url)
+        if self._cars_api is None:
+            raise PictureError(Reason.PICTURE_MISSING, "the sighting names no picture and there is no --cars_api")
+        if time.monotonic() < self._ask_again_at:
+            raise PictureError(Reason.PICTURE_UNAVAILABLE, "--cars_api failed just now and is left alone for a while")
+        try:
+            return self._ask(self._cars_api, sighting.vehicle_id)
+        except fetch.FetchError as error:
+            self._ask_again_at = time.monotonic() + PAUSE_AFTER_FAILURE_S
+            raise PictureError(Reason.PICTURE_UNAVAILABLE, str(error)) from error
+
+    def _ask(self, cars_api: str, vehicle_id: str) -> bytes:
+        joint = "&" if urlsplit(cars_api).query else "?"
+        question = cars_api + joint + urlencode({"vehicle_id": vehicle_id})
+        body, _ = fetch.get(self._http, question, trusted=cars_api, max_bytes=MAX_ANSWER_BYTES)
+        try:
+            url = msgspec.json.decode(body, type=_CarsAnswer).image_url
+        except msgspec.DecodeError as error:
+            raise PictureError(Reason.PICTURE_INVALID, f"--cars_api did not answer {{'image_url': ...}}: {error}") from error
+        if url.startswith("gs://"):
+            return self._download(url)
+        data, _ = fetch.get(self._http, url, trusted=cars_api, max_bytes=MAX_PICTURE_BYTES)
+        return data
+
+    def _download(self, url: str) -> bytes:
+        parts = urlsplit(url)
+        blob = self._client.bucket(parts.netloc).blob(url.removeprefix(f"gs://{parts.netloc}/"))
+        try:
+            data: bytes = blob.download_as_bytes(end=MAX_PICTURE_BYTES, timeout=REQUEST_TIMEOUT_S, retry=RETRY)
+        except NotFound as error:
+            raise PictureError(Reason.PICTURE_MISSING, f"{url} does not exist") from error
+        except (GoogleAPIError, GoogleAuthError, requests.RequestException) as error:
+            raise PictureError(Reason.PICTURE_UNAVAILABLE, f"{url}: {error}") from error
+        if len(data) > MAX_PICTURE_BYTES:
+            raise PictureError(Reason.PICTURE_INVALID, f"{url} has more than {MAX_PICTURE_BYTES} bytes")
+        return data
+
+    def _store(self, name: str, data: bytes, content_type: str) -> tuple[str, str]:
+        blob = self._bucket.blob(name)
+        sha256 = hashlib.sha256(data).hexdigest()
+        try:
+            self._upload(blob, data, content_type)
+        except PreconditionFailed:
+            # An earlier attempt kept it already; anything but the same bytes is no evidence.
+            kept = self._download(f"gs://{self._bucket.name}/{name}")
+            if hashlib.sha256(kept).hexdigest() != sha256:
+                raise PictureError(Reason.EVIDENCE_DIFFERS, f"gs://{self._bucket.name}/{name} holds other bytes") from None
+        except (GoogleAPIError, GoogleAuthError, requests.RequestException) as error:
+            raise PictureError(Reason.PICTURE_UNAVAILABLE, f"gs://{self._bucket.name}/{name}: {error}") from error
+        return f"gs://{self._bucket.name}/{name}", sha256
+
+    def _upload(self, blob: storage.Blob, data: bytes, content_type: str) -> None:
+        blob.upload_from_string(
+            data, content_type=content_type, if_generation_match=0, timeout=REQUEST_TIMEOUT_S, retry=RETRY
+        )
+
+
+def _kind(data: bytes) -> tuple[str, str]:
+    for magic, kind in _KINDS.items():
+        if data.startswith(magic):
+            return kind
+    raise PictureError(Reason.PICTURE_INVALID, f"neither a JPEG nor a PNG picture ({len(data)} bytes)")

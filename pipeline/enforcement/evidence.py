@@ -1,0 +1,135 @@
+"""From a suspected violation to its end: which pictures to keep, which to read next, and what they prove.
+
+A fine is issued only when nothing speaks against it: one picture confirms the plate, no picture contradicts it, both
+ends have their picture, and no camera was unsure of its own reading at an end that was not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec.structs import replace
+
+from pipeline.enforcement import plates, records
+from pipeline.enforcement.model import Case, Outcome, Passage, Picture, Reason, Sighting, Status
+from pipeline.enforcement.records import Evidence, Fine
+from pipeline.enforcement.sections import Section
+
+SURE_CAMERA = 0.9  # below this confidence in its own reading, a camera's picture is read even if the other one agrees
+
+
+def sightings_to_show(passage: Passage) -> tuple[Sighting, ...]:
+    """The sightings whose pictures the case needs: exit and entry of a camera section, one that has a picture of a
+    radar track (all its points are one instrument's)."""
+    ends = tuple(sighting for sighting in (passage.exit, passage.entry) if sighting is not None)
+    if any(sighting.camera_id for sighting in ends):
+        return ends
+    return tuple(sighting for sighting in ends if sighting.image_url)[:1] or ends[:1]
+
+
+def picture_of(sighting: Sighting) -> Picture:
+    """The picture of a sighting before it is kept: what its camera read."""
+    return Picture(
+        camera_id=sighting.camera_id,
+        claimed=sighting.plate,
+        region=sighting.plate_region,
+        claimed_confidence=sighting.plate_confidence,
+    )
+
+
+def case_of(passage: Passage) -> Case:
+    """The case with its pictures where they are: named, not copied."""
+    shown = sightings_to_show(passage)
+    return Case(passage, tuple(replace(picture_of(sighting), image_url=sighting.image_url) for sighting in shown))
+
+
+def next_to_read(case: Case) -> int | None:
+    """The picture to read now, as its index in the case, or None if no more need be read.
+
+    One picture is enough if it agrees: the one whose camera was least sure. The other is read too if that one
+    disagrees or cannot be read, or if its camera was unsure.
+    """
+    readable = [index for index, picture in enumerate(case.pictures) if picture.problem is None]
+    unread = [index for index in readable if case.pictures[index].text is None]
+    if not unread:
+        return None
+    weakest = min(unread, key=lambda index: _camera_confidence(case.pictures[index]))
+    read = [case.pictures[index] for index in readable if case.pictures[index].text is not None]
+    if not read or any(picture.doubt for picture in read):
+        return weakest
+    return weakest if _camera_confidence(case.pictures[weakest]) < SURE_CAMERA else None
+
+
+def _camera_confidence(picture: Picture) -> float:
+    return 1.0 if picture.claimed_confidence is None else picture.claimed_confidence
+
+
+def with_reading(case: Case, index: int, boxes: Sequence[plates.TextBox]) -> Case:
+    """The case with the texts found on one of its pictures."""
+    picture = case.pictures[index]
+    read = plates.read_plate(boxes, region=picture.region)
+    verdict = plates.agree(read, picture.claimed, picture.region)
+    doubt = None if verdict.reason is None else Reason(verdict.reason)
+    return _with_picture(case, index, replace(picture, text=read.text, confidence=read.confidence, doubt=doubt))
+
+
+def with_failed_reading(case: Case, index: int) -> Case:
+    """The case when a picture could not be read at all."""
+    return _with_picture(case, index, replace(case.pictures[index], text=plates.NOT_RECOGNIZED, doubt=Reason.OCR_FAILED))
+
+
+def _with_picture(case: Case, index: int, picture: Picture) -> Case:
+    return Case(case.passage, (*case.pictures[:index], picture, *case.pictures[index + 1 :]))
+
+
+def judge(case: Case, section: Section) -> tuple[Passage, Fine]:
+    """The passage with its outcome, and the fine or the case for a person."""
+    reasons = tuple(dict.fromkeys(_doubts(case)))
+    issued = not reasons
+    outcome, status = (Outcome.FINED, Status.ISSUED) if issued else (Outcome.REVIEW, Status.REVIEW)
+    passage = replace(case.passage, outcome=outcome, reasons=reasons)
+    fine = records.fine(
+        passage, section, status, plate=_plate(case.pictures), reasons=reasons, evidence=_evidence(case.pictures)
+    )
+    return passage, fine
+
+
+def withdraw(passage: Passage, section: Section) -> Fine:
+    """The message that takes a case back."""
+    reasons = passage.reasons or (Reason.NO_LONGER_OVER_LIMIT,)
+    return records.fine(passage, section, Status.WITHDRAWN, reasons=reasons)
+
+
+def _doubts(case: Case) -> Iterator[Reason]:
+    yield from case.passage.reasons
+    yield from (picture.problem for picture in case.pictures if picture.problem)
+    if _differ(picture.claimed for picture in case.pictures):
+        yield Reason.CAMERA_PLATES_DIFFER
+    read = [picture for picture in case.pictures if picture.text is not None]
+    confirmed = [picture for picture in read if picture.doubt is None]
+    if _differ(picture.text for picture in confirmed):
+        yield Reason.PLATES_DIFFER
+    if any(picture.doubt is Reason.PLATE_DISAGREES for picture in read):
+        yield Reason.PLATE_DISAGREES
+    if not confirmed or next_to_read(case) is not None:
+        yield from (picture.doubt for picture in read if picture.doubt)
+        if not read:
+            yield Reason.PLATES_NOT_READ
+
+
+def _differ(texts: Iterable[str | None]) -> bool:
+    return len({plates.normalise(text) for text in texts if text}) > 1
+
+
+def _plate(pictures: Sequence[Picture]) -> str | None:
+    """The confirmed plate, else the best text, else what the reader said."""
+    read = [picture for picture in pictures if picture.text is not None]
+    best = sorted(read, key=lambda picture: (picture.doubt is not None, picture.text in (plates.NOT_RECOGNIZED, plates.NO_TEXTS)))
+    return best[0].text if best else None
+
+
+def _evidence(pictures: Sequence[Picture]) -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(picture.camera_id, picture.image_url, picture.sha256, picture.text, picture.confidence)
+        for picture in pictures
+    )

@@ -1,0 +1,88 @@
+"""From a message to located sightings: decode, find the sections of each sighting's camera, refuse what cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec.structs import replace
+
+from pipeline.enforcement.messages import Refusal, decode
+from pipeline.enforcement.model import Message, Sighting
+from pipeline.enforcement.records import Rejected, rejected
+from pipeline.enforcement.sections import Network
+from pipeline.enforcement.times import rfc3339
+
+STAGE = "locate"
+
+
+class Located(msgspec.Struct, frozen=True):
+    """A sighting with its place, and the sections it counts for (none: its camera belongs to no section)."""
+
+    sighting: Sighting
+    section_ids: tuple[str, ...]
+
+
+class Intake:
+    """Reads messages against one network.
+
+    radar_id: the section of sightings that name neither camera nor section. max_age_us: an older sighting could no
+    longer join its session, so it is refused aloud instead of being dropped by the engine; None: any age.
+    """
+
+    def __init__(self, network: Network, radar_id: str | None = None, max_age_us: int | None = None) -> None:
+        self._network, self._radar_id, self._max_age_us = network, radar_id, max_age_us
+
+    def read(self, message: Message) -> Iterator[Located | Rejected]:
+        """Each object of the message as a located sighting or a rejected record."""
+        for found, part in decode(message):
+            if isinstance(found, Rejected):
+                yield found
+                continue
+            try:
+                self._refuse_old(found, message)
+                yield self._locate(found)
+            except Refusal as refusal:
+                yield rejected(part(), STAGE, refusal.reason, str(refusal), refusal.field)
+
+    def _refuse_old(self, sighting: Sighting, message: Message) -> None:
+        if self._max_age_us is not None and sighting.time_us < message.received_us - self._max_age_us:
+            raise Refusal(
+                "too_late",
+                f"timestamp: found {rfc3339(sighting.time_us)}, received {rfc3339(message.received_us)}; allowed: at most "
+                f"{self._max_age_us / 3.6e9:g} hours late. Raise --allowed_lateness to accept it.",
+                "timestamp",
+            )
+
+    def _locate(self, sighting: Sighting) -> Located:
+        camera = sighting.camera_id
+        if camera is None:
+            return Located(sighting, (self._track_section(sighting),))
+        place = self._network.cameras.get(camera)
+        if place is None:
+            raise Refusal("unknown_camera", f"camera_id: found {camera!r}; allowed: a camera of the section file", "camera_id")
+        if sighting.location is None:
+            sighting = replace(sighting, location=place)
+        sections = self._network.by_camera.get(camera, ())
+        if sighting.radar_id is None:
+            return Located(sighting, sections)
+        if sighting.radar_id not in sections:
+            raise Refusal(
+                "unknown_section",
+                f"radar_id: found {sighting.radar_id!r}; allowed for camera {camera!r}: {', '.join(sections) or 'none'}",
+                "radar_id",
+            )
+        return Located(sighting, (sighting.radar_id,))
+
+    def _track_section(self, sighting: Sighting) -> str:
+        """The radar track of a sighting that names no camera."""
+        radar_id = sighting.radar_id or self._radar_id
+        section = self._network.sections.get(radar_id) if radar_id else None
+        if section is not None and not section.cameras:
+            return section.section_id
+        tracks = [name for name, known in self._network.sections.items() if not known.cameras]
+        raise Refusal(
+            "unknown_section",
+            f"radar_id: found {radar_id!r}; allowed for a sighting without camera_id: {', '.join(tracks) or 'none'}",
+            "radar_id",
+        )

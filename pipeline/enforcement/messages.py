@@ -1,0 +1,270 @@
+"""Bytes to sightings. One bad object is rejected by itself, with its field, what was found and what is allowed."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from hashlib import blake2b
+from typing import Annotated, Any
+
+import msgspec
+
+from pipeline.enforcement.model import Message, Sighting
+from pipeline.enforcement.records import Rejected, rejected
+from pipeline.enforcement.times import parse_rfc3339_us, rfc3339
+
+STAGE = "decode"
+MAX_MESSAGE_BYTES = 10_000_000  # Pub/Sub's own limit
+MAX_INFLATED_BYTES = 64 * 1024 * 1024
+EARLIEST_US = parse_rfc3339_us("2000-01-01T00:00:00Z")
+MAX_AHEAD_US = 24 * 3600 * 1_000_000
+VEHICLE_CLASSES = frozenset({"car", "motorcycle", "van", "bus", "truck", "other"})
+
+ALLOWED = {
+    "vehicle_id": "a text of 1 to 64 characters",
+    "timestamp": "an RFC 3339 time with its zone, or seconds since 1970, from the year 2000 to one day ahead",
+    "camera_id": "a text of 1 to 128 characters",
+    "location": "[latitude -90 to 90, longitude -180 to 180] in degrees",
+    "radar_id": "a text of 1 to 128 characters",
+    "speed": "a finite number of km/h from 0 to 1000",
+    "plate": "a text of 1 to 32 characters",
+    "plate_region": "a text of up to 16 characters, such as US-NY",
+    "plate_confidence": "a number from 0 to 1",
+    "vehicle_class": "one of " + ", ".join(sorted(VEHICLE_CLASSES)),
+    "lane": "a whole number",
+    "image_url": "an address that begins with gs://",
+    "event_id": "a text of 1 to 256 characters",
+}
+
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+_Latitude = Annotated[float, msgspec.Meta(ge=-90, le=90)]
+_Longitude = Annotated[float, msgspec.Meta(ge=-180, le=180)]
+
+
+class _Wire(msgspec.Struct):
+    """The sighting as it is sent; everything but its identity may be absent."""
+
+    vehicle_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    timestamp: str | int | float | None = None
+    camera_id: _Id | None = None
+    location: tuple[_Latitude, _Longitude] | None = None
+    radar_id: _Id | None = None
+    speed: Annotated[float, msgspec.Meta(ge=0, le=1000)] | None = None
+    plate: Annotated[str, msgspec.Meta(min_length=1, max_length=32)] | None = None
+    plate_region: Annotated[str, msgspec.Meta(max_length=16)] | None = None
+    plate_confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    vehicle_class: str | None = None
+    lane: int | None = None
+    image_url: Annotated[str, msgspec.Meta(pattern=r"^gs://[^/]+/.+", max_length=1024)] | None = None
+    event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
+
+
+_FIELDS = frozenset(_Wire.__struct_fields__)
+_object_decoder = msgspec.json.Decoder()
+_array_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class Refusal(ValueError):
+    """Why an object is no sighting."""
+
+    def __init__(self, reason: str, error: str, field: str | None = None) -> None:
+        super().__init__(error)
+        self.reason, self.field = reason, field
+
+
+Part = Callable[[], Message]
+
+
+def decode(message: Message) -> Iterator[tuple[Sighting | Rejected, Part]]:
+    """All sightings of a message, and a rejected record for each object that is none.
+
+    With each comes a function for the part of the message it was made of, should a later step refuse it.
+    """
+    try:
+        objects = _split(_inflate(message))
+    except Refusal as refusal:
+        yield rejected(message, STAGE, refusal.reason, str(refusal), refusal.field), lambda: message
+        return
+    for index, raw in enumerate(objects):
+        part = partial(_part, message, raw)
+        try:
+            yield _sighting(_parse(raw), message, index, raw), part
+        except Refusal as refusal:
+            yield rejected(part(), STAGE, refusal.reason, str(refusal), refusal.field), part
+
+
+def _part(message: Message, raw: bytes | msgspec.Raw) -> Message:
+    attributes = {name: value for name, value in message.attributes.items() if name != "content_encoding"}
+    return msgspec.structs.replace(message, data=bytes(raw), attributes=attributes)
+
+
+def _inflate(message: Message) -> bytes:
+    if len(message.data) > MAX_MESSAGE_BYTES:
+        raise Refusal("too_large", f"the message has {len(message.data)} bytes; allowed: {MAX_MESSAGE_BYTES}")
+    encoding = message.attributes.get("content_encoding", "")
+    if encoding not in ("", "identity", "gzip"):
+        raise Refusal("unknown_encoding", f"found {encoding!r}; allowed: gzip or none", "content_encoding")
+    return _gunzip(message.data) if encoding == "gzip" else message.data
+
+
+def _gunzip(data: bytes) -> bytes:
+    inflated = b""
+    try:
+        while data:
+            member = zlib.decompressobj(wbits=31)
+            inflated += member.decompress(data, MAX_INFLATED_BYTES + 1 - len(inflated))
+            if len(inflated) > MAX_INFLATED_BYTES:
+                raise Refusal("too_large", f"unpacked, the message exceeds {MAX_INFLATED_BYTES} bytes", "content_encoding")
+            if not member.eof:
+                raise Refusal("malformed_gzip", "the gzip data ends too early", "content_encoding")
+            data = member.unused_data
+    except zlib.error as error:
+        raise Refusal("malformed_gzip", f"not gzip data: {error}", "content_encoding") from error
+    return inflated
+
+
+def _split(data: bytes) -> list[bytes | msgspec.Raw]:
+    """The objects of a message: one object, an array of them, or one on each line."""
+    text = data.strip()
+    if not text:
+        raise Refusal("empty", "the message is empty; allowed: a JSON object, an array of objects, or one on each line")
+    if text[:1] == b"[":
+        return _array(text)
+    if b"\n" not in text or _is_json(text):
+        return [text]
+    lines = [line.strip() for line in text.split(b"\n")]
+    return [part for line in lines if line for part in (_array(line) if line[:1] == b"[" else [line])]
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def _array(text: bytes) -> list[bytes | msgspec.Raw]:
+    try:
+        return list(_array_decoder.decode(text))
+    except (msgspec.DecodeError, RecursionError):
+        return list(_array_with_faults(text))
+
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+
+
+def _array_with_faults(text: bytes) -> Iterator[bytes]:
+    """The elements of an array that holds faults: cut at its own commas, so that sound elements survive."""
+    depth, start = 0, 1
+    for token in _TOKEN.finditer(text):
+        mark = token.group()
+        if mark in b"[{":
+            depth += 1
+        elif mark in b"]}":
+            depth -= 1
+        at_end = depth == 0
+        if at_end or (mark == b"," and depth == 1):
+            if element := text[start : token.start()].strip():
+                yield element
+            start = token.end()
+        if at_end:
+            break
+    if rest := text[start:].strip():
+        yield rest
+
+
+def _parse(raw: bytes | msgspec.Raw) -> dict[str, Any]:
+    try:
+        found = _object_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        found = _parse_leniently(bytes(raw), error)
+    if not isinstance(found, dict):
+        raise Refusal("not_an_object", f"found {_shown(found)}; allowed: a JSON object")
+    return found
+
+
+def _parse_leniently(raw: bytes, error: Exception) -> object:
+    """Python's parser takes NaN and Infinity, which are no JSON but are sent; the field can then be named."""
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise Refusal("malformed_json", f"not JSON: {error}") from error
+
+
+def _sighting(found: dict[str, Any], message: Message, index: int, raw: bytes | msgspec.Raw) -> Sighting:
+    try:
+        wire = msgspec.convert(found, _Wire)
+    except msgspec.ValidationError as error:
+        raise _invalid(found, str(error)) from error
+    if wire.camera_id is None and wire.location is None:
+        raise Refusal("missing_field", "neither camera_id nor location; one of them is needed", "camera_id")
+    time_us = message.received_us if wire.timestamp is None else _time_us(wire.timestamp, message.received_us)
+    extra = None if found.keys() <= _FIELDS else _extra(found)
+    return Sighting(
+        event_id=wire.event_id or _event_id(message, index, raw),
+        vehicle_id=wire.vehicle_id,
+        time_us=time_us,
+        timed=wire.timestamp is not None,
+        camera_id=wire.camera_id,
+        location=wire.location,
+        radar_id=wire.radar_id,
+        speed_kmh=wire.speed,
+        plate=wire.plate,
+        plate_region=wire.plate_region or None,
+        plate_confidence=wire.plate_confidence,
+        vehicle_class=_vehicle_class(wire.vehicle_class),
+        lane=wire.lane,
+        image_url=wire.image_url,
+        extra=extra,
+    )
+
+
+def _event_id(message: Message, index: int, raw: bytes | msgspec.Raw) -> str:
+    if message.message_id:
+        return f"{message.message_id}-{index:06d}"
+    return blake2b(bytes(raw), digest_size=16).hexdigest()
+
+
+def _vehicle_class(found: str | None) -> str | None:
+    if found is not None and found not in VEHICLE_CLASSES:
+        raise Refusal("invalid_field", f"vehicle_class: found {_shown(found)}; allowed: {ALLOWED['vehicle_class']}", "vehicle_class")
+    return found
+
+
+def _invalid(found: dict[str, Any], error: str) -> Refusal:
+    path = re.search(r"`\$\.(\w+)", error)
+    if path is None:
+        missing = re.search(r"missing required field `(\w+)`", error)
+        field = missing[1] if missing else None
+        return Refusal("missing_field", f"{field}: absent; needed: {ALLOWED.get(field or '', 'a value')}", field)
+    field = path[1]
+    return Refusal("invalid_field", f"{field}: found {_shown(found.get(field))}; allowed: {ALLOWED[field]}", field)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _time_us(found: str | float, received_us: int) -> int:
+    try:
+        time_us = parse_rfc3339_us(found) if isinstance(found, str) else round(found * 1_000_000)
+    except (ValueError, OverflowError):
+        raise Refusal("invalid_time", f"timestamp: found {_shown(found)}; allowed: {ALLOWED['timestamp']}", "timestamp") from None
+    if not EARLIEST_US <= time_us <= received_us + MAX_AHEAD_US:
+        received = rfc3339(received_us)
+        raise Refusal(
+            "implausible_time",
+            f"timestamp: found {_shown(found)}, received {received}; allowed: {ALLOWED['timestamp']}",
+            "timestamp",
+        )
+    return time_us
+
+
+def _extra(found: dict[str, Any]) -> str:
+    unknown = {name: value for name, value in found.items() if name not in _FIELDS}
+    return json.dumps(unknown, sort_keys=True, default=str)

@@ -1,0 +1,187 @@
+"""One vehicle's sightings in one section -> its passages.
+
+Order is event time, never arrival. Where sightings can be paired in more than one way the longest time counts, which
+gives the lowest speed, and the passage is marked ambiguous: it is never fined by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+from msgspec.structs import replace
+
+from pipeline.enforcement import speed
+from pipeline.enforcement.model import Basis, Outcome, Passage, Reason, Session, Sighting, passage_id
+from pipeline.enforcement.sections import Section
+
+Sightings = Sequence[Sighting]
+Traversal = list[tuple[int, Sighting]]  # (number of the camera in driving order, sighting)
+
+TRACK_NOISE_M = 10.0  # how far a radar track's point may lie behind the one before it
+
+
+def _order(sighting: Sighting) -> tuple[int, str, str]:
+    return sighting.time_us, sighting.event_id, sighting.camera_id or ""
+
+
+def split_sessions(sightings: Iterable[Sighting], gap_us: int) -> Iterator[list[Sighting]]:
+    """The sightings of one vehicle cut where it was not seen for `gap_us` or longer, each part in order of time."""
+    ordered = sorted(sightings, key=_order)
+    start = 0
+    for at in range(1, len(ordered)):
+        if ordered[at].time_us - ordered[at - 1].time_us >= gap_us:
+            yield ordered[start:at]
+            start = at
+    if ordered:
+        yield ordered[start:]
+
+
+def measure(section: Section, vehicle_id: str, sightings: Iterable[Sighting]) -> Session:
+    """All passages of one session of at least one sighting; every distinct sighting belongs to exactly one of them."""
+    unique = _without_duplicates(sightings)
+    trace = _camera_passages if section.cameras else _track_passage
+    passages = tuple(
+        passage
+        for identity, group in _by_region(vehicle_id, unique)
+        for passage in trace(section, vehicle_id, identity, group)
+    )
+    return Session(section.section_id, vehicle_id, unique[0].time_us, unique[-1].time_us, len(unique), passages)
+
+
+def _without_duplicates(sightings: Iterable[Sighting]) -> Sightings:
+    """In order of time, the first of those with the same event_id or with the same camera and time."""
+    kept: list[Sighting] = []
+    events: set[str] = set()
+    reads: set[tuple[str | None, int]] = set()
+    for sighting in sorted(sightings, key=_order):
+        read = (sighting.camera_id, sighting.time_us)
+        if sighting.event_id in events or (sighting.camera_id and read in reads):
+            continue
+        events.add(sighting.event_id)
+        reads.add(read)
+        kept.append(sighting)
+    return kept
+
+
+def _by_region(vehicle_id: str, sightings: Sightings) -> Iterator[tuple[str, Sightings]]:
+    """Two states may issue the same plate: sightings of different regions are different vehicles."""
+    regions = {sighting.plate_region or "" for sighting in sightings}
+    if len(regions - {""}) <= 1:
+        yield vehicle_id, sightings
+        return
+    for region in sorted(regions):
+        group = [sighting for sighting in sightings if (sighting.plate_region or "") == region]
+        yield f"{vehicle_id} {region}", group
+
+
+def _camera_passages(section: Section, vehicle_id: str, identity: str, sightings: Sightings) -> Iterator[Passage]:
+    number = {camera: index for index, camera in enumerate(section.cameras)}
+    seen = [(number[sighting.camera_id or ""], sighting) for sighting in sightings]
+    seen.sort(key=lambda read: (read[1].time_us, read[0]))
+    for traversal in _traversals(seen, exit_number=len(section.cameras) - 1):
+        yield _camera_passage(section, vehicle_id, identity, traversal)
+
+
+def _traversals(seen: Traversal, exit_number: int) -> Iterator[Traversal]:
+    """Cut before each entry, but not before one that may be the entry of the same passage as the entry before it."""
+    traversal: Traversal = []
+    for camera, sighting in seen:
+        passed = {earlier for earlier, _ in traversal}
+        if camera == 0 and traversal and (exit_number in passed or 0 not in passed):
+            yield traversal
+            traversal = []
+        traversal.append((camera, sighting))
+    if traversal:
+        yield traversal
+
+
+def _camera_passage(section: Section, vehicle_id: str, identity: str, traversal: Traversal) -> Passage:
+    """First entry to last exit: the longest time that the pairing allows."""
+    exit_number = len(section.cameras) - 1
+    cameras = [camera for camera, _ in traversal]
+    seen = [sighting for _, sighting in traversal]
+    entry = seen[0] if cameras[0] == 0 else None
+    leaving = next((sighting for camera, sighting in reversed(traversal) if camera == exit_number), None)
+    passage = _seen(section, vehicle_id, identity, seen)
+    if entry is None or leaving is None:
+        reasons = (Reason.ENTRY_MISSING,) * (entry is None) + (Reason.EXIT_MISSING,) * (leaving is None)
+        return _unmeasurable(passage, entry, leaving, reasons)
+    ambiguous = any(later <= earlier for earlier, later in pairwise(cameras))
+    return _timed(passage, entry, leaving, section.distance_m, ambiguous=ambiguous)
+
+
+def _track_passage(section: Section, vehicle_id: str, identity: str, sightings: Sightings) -> Iterator[Passage]:
+    """A radar track: points with a place, of which some tell their time and the others only their speed."""
+    passage = _seen(section, vehicle_id, identity, sightings)
+    if len(sightings) < 2:
+        yield _unmeasurable(passage, sightings[0], None, (Reason.SINGLE_SIGHTING,))
+        return
+    places = [sighting.location or (0.0, 0.0) for sighting in sightings]
+    along = speed.chainages_m(places, section.line) if section.line else speed.track_chainages_m(places)
+    if all(sighting.timed for sighting in sightings):
+        backwards = bool((np.diff(along) < -TRACK_NOISE_M).any())
+        distance_m = float(along[-1] - along[0])
+        yield _timed(passage, sightings[0], sightings[-1], distance_m, ambiguous=backwards)
+    else:
+        yield _by_point_speeds(passage, sightings, along)
+
+
+def _by_point_speeds(passage: Passage, sightings: Sightings, along: speed.Metres) -> Passage:
+    order = np.argsort(along, kind="stable")
+    points, chainages = [sightings[index] for index in order], along[order]
+    entry, leaving = points[0], points[-1]
+    if any(point.speed_kmh is None for point in points[:-1]):
+        return _unmeasurable(passage, entry, leaving, (Reason.SPEED_MISSING,))
+    speeds_kmh = np.array([point.speed_kmh or 0.0 for point in points])
+    travel_time_s = speed.point_speeds_time_s(chainages, speeds_kmh)
+    distance_m = float(chainages[-1] - chainages[0])
+    if not np.isfinite(travel_time_s):
+        return _unmeasurable(passage, entry, leaving, (Reason.NO_TRAVEL_TIME,))
+    return _measured(passage, entry, leaving, distance_m, travel_time_s, Basis.POINT_SPEEDS)
+
+
+def _seen(section: Section, vehicle_id: str, identity: str, seen: Sightings) -> Passage:
+    return Passage(
+        passage_id=passage_id(section.section_id, identity, seen[0].time_us),
+        section_id=section.section_id,
+        vehicle_id=vehicle_id,
+        limit_kmh=section.limit_kmh,
+        first_us=seen[0].time_us,
+        last_us=seen[-1].time_us,
+        n_sightings=len(seen),
+    )
+
+
+def _unmeasurable(
+    passage: Passage, entry: Sighting | None, leaving: Sighting | None, reasons: tuple[Reason, ...]
+) -> Passage:
+    return replace(passage, outcome=Outcome.UNMEASURABLE, reasons=reasons, entry=entry, exit=leaving)
+
+
+def _timed(passage: Passage, entry: Sighting, leaving: Sighting, distance_m: float, *, ambiguous: bool) -> Passage:
+    travel_time_s = (leaving.time_us - entry.time_us) / 1_000_000
+    if not (entry.timed and leaving.timed):
+        # Publishing times say when a message was sent, not when the vehicle passed: no fine may rest on them.
+        ambiguous = True
+    passage = replace(passage, last_us=leaving.time_us, ambiguous=ambiguous)
+    return _measured(passage, entry, leaving, distance_m, travel_time_s, Basis.DISTANCE_TIME)
+
+
+def _measured(
+    passage: Passage, entry: Sighting, leaving: Sighting, distance_m: float, travel_time_s: float, basis: Basis
+) -> Passage:
+    if distance_m <= 0:
+        return _unmeasurable(passage, entry, leaving, (Reason.NO_DISTANCE,))
+    if travel_time_s <= 0:
+        return _unmeasurable(passage, entry, leaving, (Reason.NO_TRAVEL_TIME,))
+    return replace(
+        passage,
+        distance_m=distance_m,
+        travel_time_s=travel_time_s,
+        avg_speed_kmh=speed.average_speed_kmh(distance_m, travel_time_s),
+        basis=basis,
+        entry=entry,
+        exit=leaving,
+    )

@@ -1,0 +1,248 @@
+"""What is written: one record type for each table, file and topic. Names and units are part of the format.
+
+The BigQuery schemas are derived from these types (pipeline/warehouse), the JSON is their msgspec encoding.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated
+
+import msgspec
+
+from pipeline.enforcement import model
+from pipeline.enforcement.model import Basis, Coordinates, Message, Outcome, Passage, Reason, Sighting, Status
+from pipeline.enforcement.privacy import Pseudonyms
+from pipeline.enforcement.sections import Section
+from pipeline.enforcement.times import rfc3339
+
+MAX_PAYLOAD_BYTES = 64 * 1024
+
+Time = Annotated[str, msgspec.Meta(description="RFC 3339, UTC")]
+
+
+class SightingRecord(msgspec.Struct, frozen=True):
+    """A stored sighting; vehicle_id and plate are pseudonyms unless privacy is off."""
+
+    event_id: str
+    vehicle_id: str
+    timestamp: Time
+    timed: bool
+    camera_id: str | None
+    location: Coordinates | None
+    radar_id: str | None
+    section_ids: tuple[str, ...]
+    speed: float | None
+    plate: str | None
+    plate_region: str | None
+    plate_confidence: float | None
+    vehicle_class: str | None
+    lane: int | None
+    image_url: str | None
+    extra: str | None
+    schema_version: int = model.SCHEMA_VERSION
+
+
+class PassageRecord(msgspec.Struct, frozen=True):
+    """One revision of a passage; vehicle_id is a pseudonym unless privacy is off. avg_speed is in km/h."""
+
+    passage_id: str
+    revision: int
+    section_id: str
+    vehicle_id: str
+    entry_time: Time
+    exit_time: Time
+    distance_m: float | None
+    travel_time_s: float | None
+    avg_speed: float | None
+    limit_kmh: float
+    basis: Basis | None
+    ambiguous: bool
+    outcome: Outcome
+    reasons: tuple[Reason, ...]
+    n_sightings: int
+    coordinates: Coordinates | None
+    schema_version: int = model.SCHEMA_VERSION
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """A picture in the evidence bucket and what was read on it."""
+
+    camera_id: str | None
+    image_url: str | None
+    sha256: str | None
+    text: str | None
+    confidence: float | None
+
+
+class Fine(msgspec.Struct, frozen=True):
+    """A fine, a case for a person, or a fine taken back. The first seven keys are EDEM's record; avg_speed is in km/h."""
+
+    radar_id: str
+    vehicle_id: str
+    avg_speed: float | None
+    coordinates: Coordinates | None
+    is_Ticketed: bool  # noqa: N815 (EDEM's name)
+    license_plate: str | None
+    image_url: str | None
+    fine_id: str
+    passage_id: str
+    revision: int
+    status: Status
+    reasons: tuple[Reason, ...]
+    section: str
+    entry_time: Time
+    exit_time: Time
+    distance_m: float | None
+    travel_time_s: float | None
+    limit_kmh: float
+    basis: Basis | None
+    evidence: tuple[Evidence, ...]
+    schema_version: int = model.SCHEMA_VERSION
+
+
+class PublicPassage(msgspec.Struct, frozen=True):
+    """EDEM's record of a vehicle that is not fined: its seven keys and the passage they speak of."""
+
+    radar_id: str
+    vehicle_id: str
+    avg_speed: float | None
+    coordinates: Coordinates | None
+    is_Ticketed: bool  # noqa: N815 (EDEM's name)
+    license_plate: None
+    image_url: str | None
+    passage_id: str
+    revision: int
+    schema_version: int = model.SCHEMA_VERSION
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """What could not be processed: why, where, and its original bytes (base64, the first 64 KiB)."""
+
+    stage: str
+    reason: str
+    field: str | None
+    error: str
+    payload: str
+    payload_bytes: int
+    attributes: str
+    received_at: Time
+    schema_version: int = model.SCHEMA_VERSION
+
+
+def sighting_record(sighting: Sighting, section_ids: tuple[str, ...], pseudonyms: Pseudonyms) -> SightingRecord:
+    """The row of a sighting."""
+    plate = sighting.plate
+    return SightingRecord(
+        event_id=sighting.event_id,
+        vehicle_id=pseudonyms.of(sighting.vehicle_id, sighting.time_us),
+        timestamp=rfc3339(sighting.time_us),
+        timed=sighting.timed,
+        camera_id=sighting.camera_id,
+        location=sighting.location,
+        radar_id=sighting.radar_id,
+        section_ids=section_ids,
+        speed=sighting.speed_kmh,
+        plate=None if plate is None else pseudonyms.of(plate, sighting.time_us),
+        plate_region=sighting.plate_region,
+        plate_confidence=sighting.plate_confidence,
+        vehicle_class=sighting.vehicle_class,
+        lane=sighting.lane,
+        image_url=sighting.image_url,
+        extra=sighting.extra,
+    )
+
+
+def passage_record(passage: Passage, pseudonyms: Pseudonyms) -> PassageRecord:
+    """The row of a passage whose outcome is known."""
+    if passage.outcome is None:
+        raise ValueError(f"passage {passage.passage_id} has no outcome yet")
+    return PassageRecord(
+        passage_id=passage.passage_id,
+        revision=passage.revision,
+        section_id=passage.section_id,
+        vehicle_id=pseudonyms.of(passage.vehicle_id, passage.first_us),
+        entry_time=rfc3339(passage.first_us),
+        exit_time=rfc3339(passage.last_us),
+        distance_m=passage.distance_m,
+        travel_time_s=passage.travel_time_s,
+        avg_speed=passage.avg_speed_kmh,
+        limit_kmh=passage.limit_kmh,
+        basis=passage.basis,
+        ambiguous=passage.ambiguous,
+        outcome=passage.outcome,
+        reasons=passage.reasons,
+        n_sightings=passage.n_sightings,
+        coordinates=last_coordinates(passage),
+    )
+
+
+def last_coordinates(passage: Passage) -> Coordinates | None:
+    """Where the vehicle was seen last on this passage."""
+    last = passage.exit or passage.entry
+    return last.location if last else None
+
+
+def fine(
+    passage: Passage,
+    section: Section,
+    status: Status,
+    *,
+    plate: str | None = None,
+    reasons: tuple[Reason, ...] = (),
+    evidence: tuple[Evidence, ...] = (),
+) -> Fine:
+    """The message about a suspected violation. Its picture is the first one kept that shows the exit, else the entry."""
+    kept = [item.image_url for item in evidence if item.image_url]
+    return Fine(
+        radar_id=passage.section_id,
+        vehicle_id=passage.vehicle_id,
+        avg_speed=passage.avg_speed_kmh,
+        coordinates=last_coordinates(passage),
+        is_Ticketed=status is Status.ISSUED,
+        license_plate=plate,
+        image_url=kept[0] if kept else None,
+        fine_id=model.fine_id(passage.passage_id),
+        passage_id=passage.passage_id,
+        revision=passage.revision,
+        status=status,
+        reasons=reasons,
+        section=section.name or section.section_id,
+        entry_time=rfc3339(passage.first_us),
+        exit_time=rfc3339(passage.last_us),
+        distance_m=passage.distance_m,
+        travel_time_s=passage.travel_time_s,
+        limit_kmh=passage.limit_kmh,
+        basis=passage.basis,
+        evidence=evidence,
+    )
+
+
+def public_passage(passage: Passage) -> PublicPassage:
+    """EDEM's record of a passage that is not fined."""
+    last = passage.exit or passage.entry
+    return PublicPassage(
+        radar_id=passage.section_id,
+        vehicle_id=passage.vehicle_id,
+        avg_speed=passage.avg_speed_kmh,
+        coordinates=last_coordinates(passage),
+        is_Ticketed=False,
+        license_plate=None,
+        image_url=last.image_url if last else None,
+        passage_id=passage.passage_id,
+        revision=passage.revision,
+    )
+
+
+def rejected(message: Message, stage: str, reason: str, error: str, field: str | None = None) -> Rejected:
+    """The record of something that could not be processed, with its original bytes."""
+    return Rejected(
+        stage=stage,
+        reason=reason,
+        field=field,
+        error=error,
+        payload=base64.b64encode(message.data[:MAX_PAYLOAD_BYTES]).decode("ascii"),
+        payload_bytes=len(message.data),
+        attributes=msgspec.json.encode(message.attributes).decode(),
+        received_at=rfc3339(message.received_us),
+    )

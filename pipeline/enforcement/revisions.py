@@ -1,0 +1,85 @@
+"""What a later look at the same session changes: revisions, and cases taken back.
+
+A late sighting makes the session fire again with all it holds. Only what is new or materially different goes on;
+a passage that the new look no longer contains is superseded. Nothing that was once a suspected violation is fined
+after a change: it is withdrawn, or goes to a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec.structs import replace
+
+from pipeline.enforcement.model import Outcome, Passage, Reason, Session
+from pipeline.enforcement.policy import is_suspected
+
+
+class Published(msgspec.Struct, frozen=True, array_like=True):
+    """A passage as it was last passed on, how many sightings its session held then, and whether it was ever suspected."""
+
+    passage: Passage
+    n_session: int
+    ever_suspected: bool
+
+
+History = tuple[Published, ...]
+
+
+class Change(msgspec.Struct, frozen=True, array_like=True):
+    """A passage to pass on. `withdraws`: an earlier revision was a suspected violation and this one is not."""
+
+    passage: Passage
+    withdraws: bool = False
+
+
+def revise(history: History, session: Session) -> tuple[list[Change], History]:
+    """What to pass on of `session`, and the history that remembers it. The session's passages are decided."""
+    touched = [old for old in history if session.first_us <= old.passage.first_us <= session.last_us]
+    if any(old.n_session > session.n_sightings for old in touched):
+        return [], history  # an earlier, smaller look that arrived after a later one
+    now = {passage.passage_id for passage in session.passages}
+    before = {old.passage.passage_id: old for old in touched}
+    gone = [old for old in touched if old.passage.passage_id not in now]
+    changes = [_superseded(old.passage) for old in gone if Reason.SUPERSEDED not in old.passage.reasons]
+    suspected_before = any(old.ever_suspected for old in gone)
+    for passage in session.passages:
+        changes.extend(_change(before.get(passage.passage_id), passage, suspected_before=suspected_before))
+    return changes, _remember(history, changes, session.n_sightings)
+
+
+def _superseded(old: Passage) -> Change:
+    passage = replace(old, outcome=Outcome.UNMEASURABLE, reasons=(Reason.SUPERSEDED,), revision=old.revision + 1)
+    return Change(passage, withdraws=is_suspected(old))
+
+
+def _change(old: Published | None, passage: Passage, *, suspected_before: bool) -> Iterator[Change]:
+    if old is not None:
+        if _same(old.passage, passage):
+            return
+        passage = replace(passage, revision=old.passage.revision + 1)
+        suspected_before = suspected_before or old.ever_suspected
+    if is_suspected(passage) and suspected_before:
+        passage = replace(passage, reasons=(*passage.reasons, Reason.REVISED))
+    withdraws = old is not None and is_suspected(old.passage) and not is_suspected(passage)
+    yield Change(passage, withdraws=withdraws)
+
+
+def _same(old: Passage, passage: Passage) -> bool:
+    """Whether nothing that a decision rests on differs."""
+    reasons = tuple(reason for reason in old.reasons if reason is not Reason.REVISED)
+    return replace(old, revision=1, n_sightings=0, reasons=reasons) == replace(passage, revision=1, n_sightings=0)
+
+
+def _remember(history: History, changes: list[Change], n_session: int) -> History:
+    suspected = {old.passage.passage_id for old in history if old.ever_suspected}
+    changed = {change.passage.passage_id for change in changes}
+    return tuple(old for old in history if old.passage.passage_id not in changed) + tuple(
+        Published(
+            change.passage,
+            n_session,
+            ever_suspected=is_suspected(change.passage) or change.passage.passage_id in suspected,
+        )
+        for change in changes
+    )

@@ -1,0 +1,220 @@
+"""Cameras, sections and limits, read from one YAML file. Errors name the field, what was found and the fix."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+import msgspec
+import yaml
+
+from pipeline.enforcement.model import Coordinates
+
+KMH_PER_MPH = 1.609344
+SLOWEST_KMH = 10.0
+TRACK_GAP_S = 30.0
+_LIMIT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(mph|km/h)\s*", re.IGNORECASE)
+
+
+class SectionError(ValueError):
+    """A mistake in a section file or in an option about sections, worded for the person who made it."""
+
+
+class Section(msgspec.Struct, frozen=True):
+    """A road section: cameras in driving order with the surveyed length of each leg, or a radar track's line."""
+
+    section_id: str
+    limit_kmh: float
+    name: str = ""
+    region: str = ""
+    cameras: tuple[str, ...] = ()
+    length_m: tuple[float, ...] = ()
+    line: tuple[Coordinates, ...] = ()
+
+    @property
+    def distance_m(self) -> float:
+        """Surveyed shortest drivable length from the first camera to the last."""
+        return math.fsum(self.length_m)
+
+
+class Network(msgspec.Struct, frozen=True):
+    """All cameras and sections of one section file."""
+
+    cameras: dict[str, Coordinates]
+    sections: dict[str, Section]
+    by_camera: dict[str, tuple[str, ...]]
+
+    def session_gap_s(self) -> float:
+        """The longest leg at 10 km/h: once it has passed without a sighting, no violation is possible any more."""
+        legs = [leg for section in self.sections.values() for leg in section.length_m]
+        lines = [_line_length_m(section.line) for section in self.sections.values() if len(section.line) > 1]
+        gap_s = max([*legs, *lines], default=0.0) / (SLOWEST_KMH / 3.6)
+        return gap_s or TRACK_GAP_S
+
+
+def parse_limit_kmh(text: object, field: str = "limit") -> float:
+    """A speed limit such as "25 mph" or "40 km/h" in km/h (25 mph is 40.2336 km/h). Raises SectionError."""
+    match = _LIMIT.fullmatch(text) if isinstance(text, str) else None
+    if match is None or float(match[1]) <= 0:
+        raise SectionError(
+            f"{field}: found {text!r}; allowed: a positive number with its unit, mph or km/h. Write for example 25 mph."
+        )
+    value = float(match[1])
+    return round(value * KMH_PER_MPH, 6) if match[2].lower() == "mph" else value
+
+
+def single_track(radar_id: str, limit: str) -> Network:
+    """The network of a run without a section file: one radar track whose line is the track itself."""
+    section = Section(section_id=radar_id, limit_kmh=parse_limit_kmh(limit, "--speed_limit"), name=radar_id)
+    return Network(cameras={}, sections={radar_id: section}, by_camera={})
+
+
+def parse_network(text: str) -> Network:
+    """Read a section file (YAML). Raises SectionError with the field, what was found, what is allowed."""
+    document = _load_yaml(text)
+    _known(document, {"cameras", "sections"}, "file")
+    cameras = _cameras(document.get("cameras") or {})
+    found = document.get("sections")
+    if not isinstance(found, list) or not found:
+        raise _error("sections", found, "a list of at least one section")
+    sections: dict[str, Section] = {}
+    for number, entry in enumerate(found, 1):
+        section = _section(entry, f"sections[{number}]", cameras)
+        if section.section_id in sections:
+            raise _error(f"sections[{number}].id", section.section_id, "an id that no other section has")
+        sections[section.section_id] = section
+    return Network(cameras=cameras, sections=sections, by_camera=_by_camera(sections))
+
+
+def _by_camera(sections: Mapping[str, Section]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for section in sections.values():
+        for camera in section.cameras:
+            found[camera] = (*found.get(camera, ()), section.section_id)
+    return found
+
+
+def _error(field: str, found: object, allowed: str) -> SectionError:
+    return SectionError(f"{field}: found {found!r}; allowed: {allowed}.")
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML lets a later key silently replace an earlier one; for a camera named twice that is a wrong distance."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                line = key_node.start_mark.line + 1
+                raise SectionError(f"line {line}: {key!r} is named twice. Give each one a name of its own.")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _load_yaml(text: str) -> Mapping[str, Any]:
+    try:
+        document = yaml.load(text, _UniqueKeys)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        raise SectionError(f"file: not YAML: {' '.join(str(error).split())}.") from error
+    except TypeError as error:
+        raise SectionError(f"file: a key is no plain text or number: {error}.") from error
+    if not isinstance(document, dict):
+        raise _error("file", type(document).__name__, "a mapping with the keys cameras and sections")
+    return document
+
+
+def _known(entry: Mapping[str, Any], allowed: set[str], field: str) -> None:
+    for key in entry:
+        if key not in allowed:
+            raise _error(f"{field}.{key}", key, f"only the keys {', '.join(sorted(allowed))}")
+
+
+def _cameras(found: object) -> dict[str, Coordinates]:
+    if not isinstance(found, dict):
+        raise _error("cameras", found, "a mapping from camera name to {location: [lat, lon]}")
+    cameras = {}
+    for name, entry in found.items():
+        field = f"cameras.{name}"
+        if not isinstance(entry, dict):
+            raise _error(field, entry, "{location: [lat, lon]}")
+        _known(entry, {"location"}, field)
+        cameras[str(name)] = _coordinates(entry.get("location"), f"{field}.location")
+    return cameras
+
+
+def _coordinates(found: object, field: str) -> Coordinates:
+    allowed = "[latitude -90 to 90, longitude -180 to 180] in degrees"
+    if not isinstance(found, list) or len(found) != 2:
+        raise _error(field, found, allowed)
+    lat, lon = (_number(value, field, allowed, lambda _: True) for value in found)
+    if not (-90 <= lat <= 90 and -180 <= lon <= 180):
+        raise _error(field, found, allowed)
+    return lat, lon
+
+
+def _number(found: object, field: str, allowed: str, accept: Callable[[float], bool]) -> float:
+    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found) or not accept(found):
+        raise _error(field, found, allowed)
+    return float(found)
+
+
+def _section(entry: object, field: str, cameras: Mapping[str, Coordinates]) -> Section:
+    if not isinstance(entry, dict):
+        raise _error(field, entry, "a mapping with id, limit and cameras or line")
+    section_id = entry.get("id")
+    if not isinstance(section_id, str | int) or isinstance(section_id, bool) or not str(section_id).strip():
+        raise _error(f"{field}.id", section_id, "a name for the section")
+    field = f"section {section_id}"
+    _known(entry, {"id", "name", "region", "cameras", "length_m", "line", "limit"}, field)
+    names = _camera_names(entry.get("cameras") or [], f"{field}: cameras", cameras)
+    line = tuple(_coordinates(point, f"{field}: line") for point in _list(entry.get("line"), f"{field}: line"))
+    if bool(names) == bool(line):
+        raise SectionError(f"{field}: a section has either cameras with length_m, or a line. Give exactly one of them.")
+    if line and (len(line) < 2 or _line_length_m(line) <= 0):
+        raise _error(f"{field}: line", entry.get("line"), "at least two different points")
+    return Section(
+        section_id=str(section_id),
+        limit_kmh=parse_limit_kmh(entry.get("limit"), f"{field}: limit"),
+        name=str(entry.get("name") or section_id),
+        region=str(entry.get("region") or ""),
+        cameras=names,
+        length_m=_legs(entry.get("length_m"), f"{field}: length_m", names),
+        line=line,
+    )
+
+
+def _list(found: object, field: str) -> list[Any]:
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise _error(field, found, "a list")
+    return found
+
+
+def _camera_names(found: object, field: str, cameras: Mapping[str, Coordinates]) -> tuple[str, ...]:
+    names = tuple(str(name) for name in _list(found, field))
+    for name in names:
+        if name not in cameras:
+            raise _error(field, name, "a camera named under cameras: " + (", ".join(cameras) or "none is named"))
+        if names.count(name) > 1:
+            raise SectionError(f"{field}: {name!r} is named twice. A section passes each camera once, in driving order.")
+    if len(names) == 1:
+        raise _error(field, list(names), "at least two cameras, entry first and exit last")
+    return names
+
+
+def _legs(found: object, field: str, names: tuple[str, ...]) -> tuple[float, ...]:
+    legs = _list(found, field)
+    if len(legs) != max(len(names) - 1, 0):
+        raise _error(field, found, f"one surveyed length for each of the {max(len(names) - 1, 0)} legs")
+    allowed = "a positive length in metres, up to 1,000,000"
+    return tuple(_number(leg, field, allowed, lambda value: 0 < value <= 1e6) for leg in legs)
+
+
+def _line_length_m(line: tuple[Coordinates, ...]) -> float:
+    from pipeline.enforcement.speed import chainages_m
+
+    return float(chainages_m(line, line)[-1]) if len(line) > 1 else 0.0

@@ -1,0 +1,27 @@
+"""RFC 3339 texts and whole microseconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_WITHOUT_ZONE = datetime(1970, 1, 1)  # noqa: DTZ001 (isoformat then leaves the zone to us: four times faster)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def parse_rfc3339_us(text: str) -> int:
+    """Microseconds since 1970 of an RFC 3339 time with its zone. Raises ValueError without zone or on any other text."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("no zone")
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def rfc3339(time_us: int) -> str:
+    """The time in UTC with microseconds, such as 2026-04-13T16:30:38.690000Z."""
+    return (_EPOCH_WITHOUT_ZONE + timedelta(microseconds=time_us)).isoformat(timespec="microseconds") + "Z"
+
+
+def day(time_us: int) -> str:
+    """The UTC day, such as 2026-04-13."""
+    return rfc3339(time_us)[:10]

@@ -1,0 +1,34 @@
+"""One file per job: its options and its graph."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+
+JOBS: Mapping[str, tuple[str, str]] = {
+    "section-speed": ("pipeline.jobs.section_speed", "sightings in, fines out (the default)"),
+    "provision": ("pipeline.jobs.provision", "make the topics, subscription, bucket, dataset, tables and views"),
+    "republish": ("pipeline.jobs.republish", "send rejected messages again after a fix"),
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the job that the first argument names. Exit status: 2 for a mistake of the user, told in one line."""
+    name, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else ("section-speed", argv)
+    if name not in JOBS:
+        return _mistake(f"{name}: no such job; allowed: {', '.join(JOBS)}")
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    job = importlib.import_module(JOBS[name][0])
+    try:
+        return int(job.run(rest))
+    except ValueError as error:
+        if type(error).__module__.startswith("pipeline."):
+            return _mistake(str(error))
+        raise
+
+
+def _mistake(text: str) -> int:
+    print(f"python -m pipeline: {text}", file=sys.stderr)
+    return 2

@@ -1,0 +1,59 @@
+"""Section speed: sightings in, fines out. The whole graph.
+
+    messages ─▶ decode ─▶ key by (section, vehicle) ─▶ sessions ─▶ measure ─▶ revise ─▶ pictures ─▶ plates ─▶ judge
+                  │                                                             │                               │
+               rejected                                                 clear, unmeasurable              fines, reviews
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apache_beam as beam
+
+from pipeline import options as command_line
+from pipeline.options import Settings
+from pipeline.running import run_pipeline
+from pipeline.transforms.intake import DecodeSightings, KeyByVehicle
+from pipeline.transforms.judge import Judge, SplitChanges
+from pipeline.transforms.outputs import Outputs, WriteOutputs
+from pipeline.transforms.pictures import KeepPictures, ReadPlates
+from pipeline.transforms.sessions import GroupSessions, MeasurePassages, NumberRevisions
+from pipeline.transforms.sources import ReadMessages
+
+
+def build(pipeline: beam.Pipeline, settings: Settings) -> Outputs:
+    """Add the graph to the pipeline; every sighting ends in one output, every passage in one outcome."""
+    network = settings.network
+    decoded = (
+        pipeline
+        | "Read messages" >> ReadMessages(settings)
+        | "Decode sightings" >> DecodeSightings(settings.intake)
+    )
+    changes = (
+        decoded.located
+        | "Key by vehicle" >> KeyByVehicle()
+        | "Group sessions" >> GroupSessions(settings)
+        | "Measure passages" >> MeasurePassages(network, settings.tolerance_kmh)
+        | "Number revisions" >> NumberRevisions(settings)
+        | "Split changes" >> SplitChanges(network)
+    )
+    cases = changes.suspected | "Keep pictures" >> KeepPictures(settings.evidence_bucket, settings.cars_api)
+    if settings.read_plates:
+        cases = cases | "Read plates" >> ReadPlates()
+    judged = cases | "Judge cases" >> Judge(network)
+    outputs = Outputs(
+        sightings=decoded.located,
+        passages=(changes.settled, judged.passages) | "All passages" >> beam.Flatten(),
+        fines=(judged.fines, changes.withdrawn) | "All fines" >> beam.Flatten(),
+        rejected=decoded.rejected,
+    )
+    outputs | "Write outputs" >> WriteOutputs(settings)  # noqa: B018 (a Beam step)
+    return outputs
+
+
+def run(argv: Sequence[str]) -> int:
+    """Check the command line, build the graph and run it; the exit status."""
+    options = command_line.parse(argv)
+    settings = command_line.check(options)
+    return run_pipeline(options, settings, lambda pipeline: build(pipeline, settings))

@@ -1,0 +1,66 @@
+"""The privacy secret: from the environment or a file of mode 0600, which is made on first local use."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.enforcement.privacy import MIN_SECRET_BYTES
+
+VARIABLE = "SECTION_SPEED_PRIVACY_SECRET"
+DEFAULT_FILE = "~/.config/section-speed/privacy.secret"
+_NEW_SECRET_BYTES = 32
+
+
+class SecretError(ValueError):
+    """A secret that cannot be used, worded for the person who set it up."""
+
+
+def load(source: str) -> bytes:
+    """The secret of `source`: a path, local or gs://. The variable SECTION_SPEED_PRIVACY_SECRET goes before it.
+
+    A local file that does not exist is made with a new secret. Raises SecretError.
+    """
+    found = os.environ.get(VARIABLE, "").encode()
+    if not found:
+        found = _read_remote(source) if "://" in source else _read_local(Path(source).expanduser())
+    if len(found) < MIN_SECRET_BYTES:
+        where = VARIABLE if os.environ.get(VARIABLE) else source
+        raise SecretError(f"privacy secret: {where} holds {len(found)} bytes; allowed: at least {MIN_SECRET_BYTES}")
+    return found
+
+
+def _read_remote(source: str) -> bytes:
+    try:
+        with FileSystems.open(source) as file:
+            found: bytes = file.read().strip()
+    except OSError as error:
+        raise SecretError(f"--privacy_secret: {source} cannot be read: {error}") from error
+    return found
+
+
+def _read_local(path: Path) -> bytes:
+    try:
+        if not path.exists():
+            _make(path)
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            raise SecretError(
+                f"--privacy_secret: {path} has mode {mode:04o}; allowed: 0600, readable by you alone. Run chmod 600 {path}"
+            )
+        return path.read_bytes().strip()
+    except OSError as error:
+        raise SecretError(
+            f"--privacy_secret: {path} cannot be read or made: {error.strerror}. Name another file, set {VARIABLE}, "
+            "or turn pseudonyms off with --privacy off"
+        ) from error
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(_NEW_SECRET_BYTES) + "\n")

@@ -1,0 +1,68 @@
+"""How records travel between machines: as MessagePack of their type, several times faster than rows and never pickle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apache_beam as beam
+import msgspec
+
+from pipeline.enforcement import intake, model, records, revisions
+
+
+class StructCoder(beam.coders.Coder):
+    """Encodes one record type. Deterministic: fields in order, mappings sorted, floats as their eight bytes."""
+
+    def __init__(self, record_type: type[Any]) -> None:
+        self.record_type = record_type
+        self._encoder = msgspec.msgpack.Encoder(order="deterministic")
+        self._decoder = msgspec.msgpack.Decoder(record_type)
+
+    def __reduce__(self) -> tuple[type[StructCoder], tuple[type[Any]]]:
+        return StructCoder, (self.record_type,)
+
+    def encode(self, value: Any) -> bytes:  # noqa: ANN401 (a value of record_type)
+        """The record's bytes."""
+        return self._encoder.encode(value)
+
+    def decode(self, encoded: bytes) -> Any:  # noqa: ANN401 (a value of record_type)
+        """The record of these bytes."""
+        return self._decoder.decode(encoded)
+
+    def is_deterministic(self) -> bool:
+        """Equal records have equal bytes, so they may be keys."""
+        return True
+
+    def to_type_hint(self) -> type[Any]:
+        """The record type."""
+        return self.record_type
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StructCoder) and other.record_type == self.record_type
+
+    def __hash__(self) -> int:
+        return hash((StructCoder, self.record_type))
+
+    @classmethod
+    def from_type_hint(cls, record_type: type[Any], _registry: object) -> StructCoder:
+        """Called by Beam's registry."""
+        return cls(record_type)
+
+
+RECORD_TYPES = (
+    model.Message,
+    model.Sighting,
+    model.Passage,
+    model.Session,
+    model.Picture,
+    model.Case,
+    intake.Located,
+    revisions.Change,
+    records.SightingRecord,
+    records.PassageRecord,
+    records.Fine,
+    records.PublicPassage,
+    records.Rejected,
+)
+for _record_type in RECORD_TYPES:
+    beam.coders.registry.register_coder(_record_type, StructCoder)

@@ -1,0 +1,1 @@
+"""BigQuery tables and views."""
