@@ -62,7 +62,9 @@ class EvidenceArchive:
             data = self._data(sighting)
             suffix, content_type = _kind(data)
             end = "exit" if sighting is passage.exit else "entry"
-            name = f"{passage.section_id}/{day(passage.first_us)}/{passage.passage_id}/{sighting.time_us}-{end}.{suffix}"
+            name = (
+                f"{passage.section_id}/{day(passage.first_us)}/{passage.passage_id}/{sighting.time_us}-{end}.{suffix}"
+            )
             url, sha256 = self._store(name, data, content_type)
         except PictureError as error:
             _log.warning("passage %s: %s: %s", passage.passage_id, error.reason, error)
@@ -89,7 +91,9 @@ class EvidenceArchive:
         try:
             url = msgspec.json.decode(body, type=_CarsAnswer).image_url
         except msgspec.DecodeError as error:
-            raise PictureError(Reason.PICTURE_INVALID, f"--cars_api did not answer {{'image_url': ...}}: {error}") from error
+            raise PictureError(
+                Reason.PICTURE_INVALID, f"--cars_api did not answer {{'image_url': ...}}: {error}"
+            ) from error
         if url.startswith("gs://"):
             return self._download(url)
         data, _ = fetch.get(self._http, url, trusted=cars_api, max_bytes=MAX_PICTURE_BYTES)
@@ -117,7 +121,9 @@ class EvidenceArchive:
             # An earlier attempt kept it already; anything but the same bytes is no evidence.
             kept = self._download(f"gs://{self._bucket.name}/{name}")
             if hashlib.sha256(kept).hexdigest() != sha256:
-                raise PictureError(Reason.EVIDENCE_DIFFERS, f"gs://{self._bucket.name}/{name} holds other bytes") from None
+                raise PictureError(
+                    Reason.EVIDENCE_DIFFERS, f"gs://{self._bucket.name}/{name} holds other bytes"
+                ) from None
         except (GoogleAPIError, GoogleAuthError, requests.RequestException) as error:
             raise PictureError(Reason.PICTURE_UNAVAILABLE, f"gs://{self._bucket.name}/{name}: {error}") from error
         return f"gs://{self._bucket.name}/{name}", sha256

@@ -24,7 +24,9 @@ class FetchError(Exception):
 
 def session() -> requests.Session:
     """A session that repeats a GET twice after a broken connection or a 5xx answer, and follows no redirect itself."""
-    retry = Retry(total=2, redirect=0, backoff_factor=0.3, status_forcelist=(500, 502, 503, 504), allowed_methods=("GET",))
+    retry = Retry(
+        total=2, redirect=0, backoff_factor=0.3, status_forcelist=(500, 502, 503, 504), allowed_methods=("GET",)
+    )
     made = requests.Session()
     made.trust_env = False  # neither a proxy nor a password file of the machine is meant for these requests
     for scheme in ("http://", "https://"):

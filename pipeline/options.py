@@ -53,7 +53,9 @@ class SectionSpeedOptions(PipelineOptions):
         roads.add_argument("--sections", help="section file (YAML), local or gs://")
         roads.add_argument("--radar_id", help="section of sightings that name neither a camera nor a section")
         roads.add_argument("--speed_limit", default="25 mph", help="limit without --sections. Default: 25 mph")
-        roads.add_argument("--tolerance", default="0 km/h", help="no suspicion up to the limit plus this. Default: 0 km/h")
+        roads.add_argument(
+            "--tolerance", default="0 km/h", help="no suspicion up to the limit plus this. Default: 0 km/h"
+        )
         roads.add_argument(
             "--session_gap", help="a vehicle not seen for so long has left, e.g. 30s; default: longest leg at 10 km/h"
         )
@@ -133,7 +135,9 @@ def check(options: PipelineOptions) -> Settings:
     read_plates = (own.ocr or ("vision" if streaming or own.evidence_bucket else "none")) == "vision"
     bucket = own.evidence_bucket or (f"{project}-evidence" if project and read_plates else None)
     if read_plates and not bucket:
-        raise OptionError("--evidence_bucket: absent; needed to read plates. Give a bucket, --project_id, or --ocr none")
+        raise OptionError(
+            "--evidence_bucket: absent; needed to read plates. Give a bucket, --project_id, or --ocr none"
+        )
     if own.privacy == "on":
         secret.load(own.privacy_secret)
     return Settings(
@@ -146,14 +150,14 @@ def check(options: PipelineOptions) -> Settings:
         input=_input(own, project, streaming=streaming),
         received_us=time.time_ns() // 1000,
         output_dir=None if streaming else _output_dir(own.output_dir),
-        output_topic=_resource(own.output_topic, "topics", "--output_topic", project) if streaming else None,
-        rejected_topic=_resource(own.rejected_topic, "topics", "--rejected_topic", project)
+        output_topic=resource_name(own.output_topic, "topics", "--output_topic", project) if streaming else None,
+        rejected_topic=resource_name(own.rejected_topic, "topics", "--rejected_topic", project)
         if own.rejected_topic
         else None,
         publish_all=own.publish_all,
         timestamp_attribute=None if local else own.timestamp_attribute or None,
         id_label=None,
-        dataset=_dataset(own.dataset, project),
+        dataset=dataset_name(own.dataset, project),
         evidence_bucket=_bucket(bucket),
         cars_api=_cars_api(own.cars_api),
         read_plates=read_plates,
@@ -165,7 +169,9 @@ def duration_s(text: str, option: str) -> float:
     """Seconds of a duration such as 30s, 5min, 24h or 2d."""
     match = _DURATION.fullmatch(text.strip())
     if match is None or float(match[1]) <= 0:
-        raise OptionError(f"{option}: found {text!r}; allowed: a positive number with its unit: s, min, h or d, e.g. 30s")
+        raise OptionError(
+            f"{option}: found {text!r}; allowed: a positive number with its unit: s, min, h or d, e.g. 30s"
+        )
     return float(match[1]) * _SECONDS[match[2]]
 
 
@@ -192,7 +198,9 @@ def _is_streaming(own: SectionSpeedOptions) -> bool:
 def _network(own: SectionSpeedOptions) -> Network:
     if own.sections is None:
         if not own.radar_id:
-            raise OptionError("--sections, --radar_id: found neither; allowed: a section file, or the name of one radar track")
+            raise OptionError(
+                "--sections, --radar_id: found neither; allowed: a section file, or the name of one radar track"
+            )
         return sections.single_track(own.radar_id, own.speed_limit)
     network = _read_network(own.sections)
     if own.radar_id and own.radar_id not in network.sections:
@@ -216,7 +224,7 @@ def _read_network(path: str) -> Network:
 
 def _input(own: SectionSpeedOptions, project: str | None, *, streaming: bool) -> str:
     if streaming:
-        return _resource(own.input_subscription, "subscriptions", "--input_subscription", project)
+        return resource_name(own.input_subscription, "subscriptions", "--input_subscription", project)
     pattern = str(own.input)
     try:
         found = FileSystems.match([pattern])[0].metadata_list
@@ -233,13 +241,16 @@ def _output_dir(path: str) -> str:
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
-        raise OptionError(f"--output_dir: {path} cannot be made: {error.strerror}. Name a folder you may write to") from error
+        raise OptionError(
+            f"--output_dir: {path} cannot be made: {error.strerror}. Name a folder you may write to"
+        ) from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise OptionError(f"--output_dir: {path} cannot be written to. Name a folder you may write to")
     return path
 
 
-def _resource(name: str, kind: str, option: str, project: str | None) -> str:
+def resource_name(name: str, kind: str, option: str, project: str | None) -> str:
+    """The full name of a topic or subscription given by its short or full name. Raises OptionError."""
     full = re.fullmatch(rf"projects/([^/]+)/{kind}/([^/]+)", name)
     short = name if re.fullmatch(r"[A-Za-z][A-Za-z0-9._~+%-]{2,254}", name) else None
     if full:
@@ -251,7 +262,8 @@ def _resource(name: str, kind: str, option: str, project: str | None) -> str:
     return f"projects/{project}/{kind}/{short}"
 
 
-def _dataset(name: str | None, project: str | None) -> str | None:
+def dataset_name(name: str | None, project: str | None) -> str | None:
+    """PROJECT.NAME of a dataset given as NAME, PROJECT.NAME or PROJECT:NAME. Raises OptionError."""
     if name is None:
         return None
     match = re.fullmatch(r"(?:([a-z0-9:.-]+)[.:])?(\w{1,1024})", name)

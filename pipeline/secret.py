@@ -50,7 +50,7 @@ def _read_local(path: Path) -> bytes:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
             raise SecretError(
-                f"--privacy_secret: {path} has mode {mode:04o}; allowed: 0600, readable by you alone. Run chmod 600 {path}"
+                f"--privacy_secret: {path} has mode {mode:04o}; allowed: 0600, yours alone. Run chmod 600 {path}"
             )
         return path.read_bytes().strip()
     except OSError as error:

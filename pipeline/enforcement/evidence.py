@@ -75,7 +75,9 @@ def with_reading(case: Case, index: int, boxes: Sequence[plates.TextBox]) -> Cas
 
 def with_failed_reading(case: Case, index: int) -> Case:
     """The case when a picture could not be read at all."""
-    return _with_picture(case, index, replace(case.pictures[index], text=plates.NOT_RECOGNIZED, doubt=Reason.OCR_FAILED))
+    return _with_picture(
+        case, index, replace(case.pictures[index], text=plates.NOT_RECOGNIZED, doubt=Reason.OCR_FAILED)
+    )
 
 
 def _with_picture(case: Case, index: int, picture: Picture) -> Case:
@@ -124,7 +126,9 @@ def _differ(texts: Iterable[str | None]) -> bool:
 def _plate(pictures: Sequence[Picture]) -> str | None:
     """The confirmed plate, else the best text, else what the reader said."""
     read = [picture for picture in pictures if picture.text is not None]
-    best = sorted(read, key=lambda picture: (picture.doubt is not None, picture.text in (plates.NOT_RECOGNIZED, plates.NO_TEXTS)))
+    best = sorted(
+        read, key=lambda picture: (picture.doubt is not None, picture.text in (plates.NOT_RECOGNIZED, plates.NO_TEXTS))
+    )
     return best[0].text if best else None
 
 

@@ -1,4 +1,4 @@
-"""From a message to located sightings: decode, find the sections of each sighting's camera, refuse what cannot be used."""
+"""From a message to located sightings: decode, find the sections of each camera, refuse what cannot be used."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Intake:
         if self._max_age_us is not None and sighting.time_us < message.received_us - self._max_age_us:
             raise Refusal(
                 "too_late",
-                f"timestamp: found {rfc3339(sighting.time_us)}, received {rfc3339(message.received_us)}; allowed: at most "
-                f"{self._max_age_us / 3.6e9:g} hours late. Raise --allowed_lateness to accept it.",
+                f"timestamp: found {rfc3339(sighting.time_us)}, received {rfc3339(message.received_us)}; allowed: "
+                f"at most {self._max_age_us / 3.6e9:g} hours late. Raise --allowed_lateness to accept it.",
                 "timestamp",
             )
 
@@ -60,18 +60,17 @@ class Intake:
             return Located(sighting, (self._track_section(sighting),))
         place = self._network.cameras.get(camera)
         if place is None:
-            raise Refusal("unknown_camera", f"camera_id: found {camera!r}; allowed: a camera of the section file", "camera_id")
+            error = f"camera_id: found {camera!r}; allowed: a camera of the section file"
+            raise Refusal("unknown_camera", error, "camera_id")
         if sighting.location is None:
             sighting = replace(sighting, location=place)
         sections = self._network.by_camera.get(camera, ())
         if sighting.radar_id is None:
             return Located(sighting, sections)
         if sighting.radar_id not in sections:
-            raise Refusal(
-                "unknown_section",
-                f"radar_id: found {sighting.radar_id!r}; allowed for camera {camera!r}: {', '.join(sections) or 'none'}",
-                "radar_id",
-            )
+            allowed = ", ".join(sections) or "none"
+            error = f"radar_id: found {sighting.radar_id!r}; allowed for camera {camera!r}: {allowed}"
+            raise Refusal("unknown_section", error, "radar_id")
         return Located(sighting, (sighting.radar_id,))
 
     def _track_section(self, sighting: Sighting) -> str:

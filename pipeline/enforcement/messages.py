@@ -117,7 +117,9 @@ def _gunzip(data: bytes) -> bytes:
             member = zlib.decompressobj(wbits=31)
             inflated += member.decompress(data, MAX_INFLATED_BYTES + 1 - len(inflated))
             if len(inflated) > MAX_INFLATED_BYTES:
-                raise Refusal("too_large", f"unpacked, the message exceeds {MAX_INFLATED_BYTES} bytes", "content_encoding")
+                raise Refusal(
+                    "too_large", f"unpacked, the message exceeds {MAX_INFLATED_BYTES} bytes", "content_encoding"
+                )
             if not member.eof:
                 raise Refusal("malformed_gzip", "the gzip data ends too early", "content_encoding")
             data = member.unused_data
@@ -231,7 +233,11 @@ def _event_id(message: Message, index: int, raw: bytes | msgspec.Raw) -> str:
 
 def _vehicle_class(found: str | None) -> str | None:
     if found is not None and found not in VEHICLE_CLASSES:
-        raise Refusal("invalid_field", f"vehicle_class: found {_shown(found)}; allowed: {ALLOWED['vehicle_class']}", "vehicle_class")
+        raise Refusal(
+            "invalid_field",
+            f"vehicle_class: found {_shown(found)}; allowed: {ALLOWED['vehicle_class']}",
+            "vehicle_class",
+        )
     return found
 
 
@@ -254,7 +260,9 @@ def _time_us(found: str | float, received_us: int) -> int:
     try:
         time_us = parse_rfc3339_us(found) if isinstance(found, str) else round(found * 1_000_000)
     except (ValueError, OverflowError):
-        raise Refusal("invalid_time", f"timestamp: found {_shown(found)}; allowed: {ALLOWED['timestamp']}", "timestamp") from None
+        raise Refusal(
+            "invalid_time", f"timestamp: found {_shown(found)}; allowed: {ALLOWED['timestamp']}", "timestamp"
+        ) from None
     if not EARLIEST_US <= time_us <= received_us + MAX_AHEAD_US:
         received = rfc3339(received_us)
         raise Refusal(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from enum import StrEnum
 from itertools import pairwise
 
@@ -63,10 +64,14 @@ DIGIT_LIKE = {"O": "0", "Q": "0", "D": "0", "I": "1", "Z": "2", "S": "5", "G": "
 LETTER_LIKE = {"1": "I", "2": "Z", "5": "S", "6": "G", "8": "B"}
 MAX_REPAIRS = 2
 
+# Few states issue these letters, and a reader takes 1 and 0 for them: a reading that has one does not stand alone.
+SELDOM_ISSUED = frozenset("IOQ")
+
 MIN_CONFIDENCE_CLAIMED = 0.5  # two independent readings that agree need little more
 MIN_CONFIDENCE_ALONE = 0.85
 
-# Words painted on vehicles in front of numbers: EST 1984 has the form of a plate.
+# Words painted on vehicles in front of numbers: BUS 4512 has the form of a plate. The few plates that begin with one
+# go to review.
 LABELS = frozenset({"BUS", "CAM", "CALL", "DOT", "EST", "FAX", "MC", "NO", "SINCE", "TEL", "USDOT"})
 DATE = re.compile(r"\b(19|20)\d\d[-./ ]?[01]\d[-./ ]?[0-3]\d")
 TIME = re.compile(r"(?<!\d)[0-2]?\d[:;][0-5]\d([:;.][0-5]\d)?")
@@ -231,6 +236,8 @@ def agree(read: PlateText, claimed: str | None, region: str | None = None) -> Ve
 def _stands_alone(read: PlateText, sure: float) -> Verdict:
     if not read.known_layout:
         return Verdict(Agreement.UNREADABLE, "unknown_layout")
+    if set(read.text) & SELDOM_ISSUED:
+        return Verdict(Agreement.UNREADABLE, "ambiguous_text")
     if sure < MIN_CONFIDENCE_ALONE:
         return Verdict(Agreement.UNREADABLE, "low_confidence")
     return Verdict(Agreement.AGREES)
@@ -312,7 +319,7 @@ def _adjoin(left: TextBox, right: TextBox) -> bool:
 def _candidate(run: Sequence[TextBox], region: str | None, boxes: Sequence[TextBox]) -> _Candidate | None:
     """The run as a plate, or None when it has not the form of one."""
     raw = " ".join(word.text for word in run)
-    if PHONE.search(raw) or normalise(run[0].text) in LABELS:
+    if PHONE.search(raw) or re.split(r"[0-9]", normalise(raw), maxsplit=1)[0] in LABELS:
         return None
     box = _around(run, raw)
     layouts = layouts_of(region or _state_beside(box, boxes))
@@ -331,14 +338,15 @@ def _around(run: Sequence[TextBox], raw: str) -> TextBox:
 
 def _state_beside(plate: TextBox, boxes: Iterable[TextBox]) -> str | None:
     """The state named right above or below, unless two different ones are."""
-    named = {
-        region
-        for box in boxes
-        if _stacked(plate, box)
-        for name, region in STATE_NAMES.items()
-        if name in normalise(box.text)
-    }
+    named = {region for box in boxes if _stacked(plate, box) and (region := _state_named(box.text))}
     return named.pop() if len(named) == 1 else None
+
+
+def _state_named(text: str) -> str | None:
+    words = normalise(text)
+    spelt = next((name for name in STATE_NAMES if words.startswith(name)), None)
+    close = [spelt] if spelt else get_close_matches(words, STATE_NAMES, n=1, cutoff=0.85)
+    return STATE_NAMES[close[0]] if close else None
 
 
 def _stacked(plate: TextBox, other: TextBox) -> bool:

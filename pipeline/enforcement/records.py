@@ -76,13 +76,13 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 class Fine(msgspec.Struct, frozen=True):
-    """A fine, a case for a person, or a fine taken back. The first seven keys are EDEM's record; avg_speed is in km/h."""
+    """A fine, a case for a person, or a fine taken back. The first seven keys are EDEM's; avg_speed is in km/h."""
 
     radar_id: str
     vehicle_id: str
     avg_speed: float | None
     coordinates: Coordinates | None
-    is_Ticketed: bool  # noqa: N815 (EDEM's name)
+    is_Ticketed: bool  # EDEM's name
     license_plate: str | None
     image_url: str | None
     fine_id: str
@@ -108,7 +108,7 @@ class PublicPassage(msgspec.Struct, frozen=True):
     vehicle_id: str
     avg_speed: float | None
     coordinates: Coordinates | None
-    is_Ticketed: bool  # noqa: N815 (EDEM's name)
+    is_Ticketed: bool  # EDEM's name
     license_plate: None
     image_url: str | None
     passage_id: str
@@ -192,7 +192,7 @@ def fine(
     reasons: tuple[Reason, ...] = (),
     evidence: tuple[Evidence, ...] = (),
 ) -> Fine:
-    """The message about a suspected violation. Its picture is the first one kept that shows the exit, else the entry."""
+    """The message about a suspected violation. Its picture shows the exit if there is one, else the entry."""
     kept = [item.image_url for item in evidence if item.image_url]
     return Fine(
         radar_id=passage.section_id,

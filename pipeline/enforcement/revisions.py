@@ -17,7 +17,7 @@ from pipeline.enforcement.policy import is_suspected
 
 
 class Published(msgspec.Struct, frozen=True, array_like=True):
-    """A passage as it was last passed on, how many sightings its session held then, and whether it was ever suspected."""
+    """A passage as last passed on, how many sightings its session held then, and whether it was ever suspected."""
 
     passage: Passage
     n_session: int

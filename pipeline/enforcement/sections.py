@@ -11,6 +11,7 @@ import msgspec
 import yaml
 
 from pipeline.enforcement.model import Coordinates
+from pipeline.enforcement.speed import line_length_m
 
 KMH_PER_MPH = 1.609344
 SLOWEST_KMH = 10.0
@@ -49,7 +50,7 @@ class Network(msgspec.Struct, frozen=True):
     def session_gap_s(self) -> float:
         """The longest leg at 10 km/h: once it has passed without a sighting, no violation is possible any more."""
         legs = [leg for section in self.sections.values() for leg in section.length_m]
-        lines = [_line_length_m(section.line) for section in self.sections.values() if len(section.line) > 1]
+        lines = [line_length_m(section.line) for section in self.sections.values() if len(section.line) > 1]
         gap_s = max([*legs, *lines], default=0.0) / (SLOWEST_KMH / 3.6)
         return gap_s or TRACK_GAP_S
 
@@ -173,7 +174,7 @@ def _section(entry: object, field: str, cameras: Mapping[str, Coordinates]) -> S
     line = tuple(_coordinates(point, f"{field}: line") for point in _list(entry.get("line"), f"{field}: line"))
     if bool(names) == bool(line):
         raise SectionError(f"{field}: a section has either cameras with length_m, or a line. Give exactly one of them.")
-    if line and (len(line) < 2 or _line_length_m(line) <= 0):
+    if line and (len(line) < 2 or line_length_m(line) <= 0):
         raise _error(f"{field}: line", entry.get("line"), "at least two different points")
     return Section(
         section_id=str(section_id),
@@ -200,7 +201,9 @@ def _camera_names(found: object, field: str, cameras: Mapping[str, Coordinates])
         if name not in cameras:
             raise _error(field, name, "a camera named under cameras: " + (", ".join(cameras) or "none is named"))
         if names.count(name) > 1:
-            raise SectionError(f"{field}: {name!r} is named twice. A section passes each camera once, in driving order.")
+            raise SectionError(
+                f"{field}: {name!r} is named twice. A section passes each camera once, in driving order."
+            )
     if len(names) == 1:
         raise _error(field, list(names), "at least two cameras, entry first and exit last")
     return names
@@ -212,9 +215,3 @@ def _legs(found: object, field: str, names: tuple[str, ...]) -> tuple[float, ...
         raise _error(field, found, f"one surveyed length for each of the {max(len(names) - 1, 0)} legs")
     allowed = "a positive length in metres, up to 1,000,000"
     return tuple(_number(leg, field, allowed, lambda value: 0 < value <= 1e6) for leg in legs)
-
-
-def _line_length_m(line: tuple[Coordinates, ...]) -> float:
-    from pipeline.enforcement.speed import chainages_m
-
-    return float(chainages_m(line, line)[-1]) if len(line) > 1 else 0.0

@@ -32,6 +32,12 @@ def plane_m(points: Sequence[Coordinates], origin: Coordinates) -> Metres:
     return np.column_stack([east, north])
 
 
+def line_length_m(line: Sequence[Coordinates]) -> float:
+    """Length of a line in metres; 0 for a single point."""
+    legs = np.diff(plane_m(line, line[0]), axis=0)
+    return float(np.hypot(legs[:, 0], legs[:, 1]).sum())
+
+
 def chainages_m(points: Sequence[Coordinates], line: Sequence[Coordinates]) -> Metres:
     """How far along `line` each point lies, in metres (n): its nearest point on the line counts."""
     vertices, positions = plane_m(line, line[0]), plane_m(points, line[0])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_WITHOUT_ZONE = datetime(1970, 1, 1)  # noqa: DTZ001 (isoformat then leaves the zone to us: four times faster)
+_EPOCH_WITHOUT_ZONE = datetime(1970, 1, 1)  # isoformat, unlike strftime, is fast
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def parse_rfc3339_us(text: str) -> int:
-    """Microseconds since 1970 of an RFC 3339 time with its zone. Raises ValueError without zone or on any other text."""
+    """Microseconds since 1970 of an RFC 3339 time. Raises ValueError without zone or on any other text."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("no zone")

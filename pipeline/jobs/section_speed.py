@@ -1,8 +1,8 @@
 """Section speed: sightings in, fines out. The whole graph.
 
-    messages ─▶ decode ─▶ key by (section, vehicle) ─▶ sessions ─▶ measure ─▶ revise ─▶ pictures ─▶ plates ─▶ judge
-                  │                                                             │                               │
-               rejected                                                 clear, unmeasurable              fines, reviews
+messages ─▶ decode ─▶ key by (section, vehicle) ─▶ sessions ─▶ measure ─▶ revise ─▶ pictures ─▶ plates ─▶ judge
+              │                                                             │                               │
+           rejected                                                 clear, unmeasurable              fines, reviews
 """
 
 from __future__ import annotations
@@ -26,9 +26,7 @@ def build(pipeline: beam.Pipeline, settings: Settings) -> Outputs:
     """Add the graph to the pipeline; every sighting ends in one output, every passage in one outcome."""
     network = settings.network
     decoded = (
-        pipeline
-        | "Read messages" >> ReadMessages(settings)
-        | "Decode sightings" >> DecodeSightings(settings.intake)
+        pipeline | "Read messages" >> ReadMessages(settings) | "Decode sightings" >> DecodeSightings(settings.intake)
     )
     changes = (
         decoded.located
@@ -48,7 +46,7 @@ def build(pipeline: beam.Pipeline, settings: Settings) -> Outputs:
         fines=(judged.fines, changes.withdrawn) | "All fines" >> beam.Flatten(),
         rejected=decoded.rejected,
     )
-    outputs | "Write outputs" >> WriteOutputs(settings)  # noqa: B018 (a Beam step)
+    _ = outputs | "Write outputs" >> WriteOutputs(settings)
     return outputs
 
 

@@ -1,4 +1,4 @@
-"""How records travel between machines: as MessagePack of their type, several times faster than rows and never pickle."""
+"""How records travel between machines: as MessagePack of their type, faster than Beam's rows and never pickled."""
 
 from __future__ import annotations
 

@@ -33,7 +33,9 @@ class SplitChanges(beam.PTransform):
 
     def expand(self, changes: beam.PCollection[Change]) -> Changes:
         """A change may settle a passage and withdraw its case at once."""
-        ways = changes | "Part" >> beam.FlatMap(part, self._network).with_outputs("settled", "withdrawn", main="suspected")
+        ways = changes | "Part" >> beam.FlatMap(part, self._network).with_outputs(
+            "settled", "withdrawn", main="suspected"
+        )
         for way, element_type in (("suspected", Passage), ("settled", Passage), ("withdrawn", Fine)):
             ways[way].element_type = element_type
         return Changes(ways.suspected, ways.settled, ways.withdrawn)

@@ -52,7 +52,8 @@ class WriteOutputs(beam.PTransform):
         """The records that were written, by name."""
         record = _Record(self._settings.privacy_secret)
         found: Records = {
-            "sightings": outputs["sightings"] | "Record sightings" >> beam.ParDo(record).with_output_types(SightingRecord),
+            "sightings": outputs["sightings"]
+            | "Record sightings" >> beam.ParDo(record).with_output_types(SightingRecord),
             "passages": outputs["passages"] | "Record passages" >> beam.ParDo(record).with_output_types(PassageRecord),
             "fines": outputs["fines"],
             "rejected": outputs["rejected"],
@@ -67,7 +68,9 @@ class WriteOutputs(beam.PTransform):
         settings = self._settings
         rejected = [found["rejected"]]
         if settings.dataset:
-            rejected.append({name: rows for name, rows in found.items() if name != "rejected"} | Store(settings.dataset))
+            rejected.append(
+                {name: rows for name, rows in found.items() if name != "rejected"} | Store(settings.dataset)
+            )
             all_rejected = rejected | "All rejected" >> beam.Flatten()
             refused = all_rejected | "Store rejected" >> InsertRows(settings.dataset, "rejected")
             rejected = [all_rejected, refused]

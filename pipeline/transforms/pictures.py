@@ -74,7 +74,7 @@ class _Question(NamedTuple):
     """Which picture of a case is read."""
 
     case: Case
-    index: int
+    picture: int
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -87,9 +87,9 @@ class Answer(msgspec.Struct, frozen=True):
 class _ReadNextPicture(beam.PTransform):
     def expand(self, cases: beam.PCollection[Case]) -> beam.PCollection[Case]:
         asked = cases | "Choose" >> beam.FlatMap(question).with_outputs("settled", main="ask")
-        answers, failures = asked.ask | "Vision" >> RunInference(
-            KeyedModelHandler(VisionTextReader())
-        ).with_exception_handling()
+        answers, failures = (
+            asked.ask | "Vision" >> RunInference(KeyedModelHandler(VisionTextReader())).with_exception_handling()
+        )
         read = answers | "Take texts" >> beam.Map(take_answer).with_output_types(Case)
         failed = failures.failed_inferences | "Take failures" >> beam.FlatMap(take_failure).with_output_types(Case)
         return (asked.settled, read, failed) | "Go on" >> beam.Flatten()

@@ -15,7 +15,6 @@ from google.cloud import bigquery
 from pipeline.enforcement import records
 
 
-
 class Table(NamedTuple):
     """A table: its record type, the column of its day, the columns it is clustered by."""
 
