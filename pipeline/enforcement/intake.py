@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 from msgspec.structs import replace
 
@@ -16,11 +14,17 @@ from pipeline.enforcement.times import rfc3339
 STAGE = "locate"
 
 
-class Located(msgspec.Struct, frozen=True):
+class Located(msgspec.Struct, frozen=True, gc=False):
     """A sighting with its place, and the sections it counts for (none: its camera belongs to no section)."""
 
     sighting: Sighting
     section_ids: tuple[str, ...]
+
+
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """The sightings of one message."""
+
+    located: tuple[Located, ...]
 
 
 class Intake:
@@ -33,17 +37,19 @@ class Intake:
     def __init__(self, network: Network, radar_id: str | None = None, max_age_us: int | None = None) -> None:
         self._network, self._radar_id, self._max_age_us = network, radar_id, max_age_us
 
-    def read(self, message: Message) -> Iterator[Located | Rejected]:
-        """Each object of the message as a located sighting or a rejected record."""
+    def read(self, message: Message) -> tuple[Batch, list[Rejected]]:
+        """Each object of the message as a located sighting or as a rejected record."""
+        located, refused = [], []
         for found, part in decode(message):
             if isinstance(found, Rejected):
-                yield found
+                refused.append(found)
                 continue
             try:
                 self._refuse_old(found, message)
-                yield self._locate(found)
+                located.append(self._locate(found))
             except Refusal as refusal:
-                yield rejected(part(), STAGE, refusal.reason, str(refusal), refusal.field)
+                refused.append(rejected(part(), STAGE, refusal.reason, str(refusal), refusal.field))
+        return Batch(tuple(located)), refused
 
     def _refuse_old(self, sighting: Sighting, message: Message) -> None:
         if self._max_age_us is not None and sighting.time_us < message.received_us - self._max_age_us:

@@ -17,6 +17,7 @@ from pipeline.enforcement.records import Rejected, rejected
 from pipeline.enforcement.times import parse_rfc3339_us, rfc3339
 
 STAGE = "decode"
+LINES = "application/x-ndjson"  # attribute content_type of a message that holds one object on each line
 MAX_MESSAGE_BYTES = 10_000_000  # Pub/Sub's own limit
 MAX_INFLATED_BYTES = 64 * 1024 * 1024
 EARLIEST_US = parse_rfc3339_us("2000-01-01T00:00:00Z")
@@ -84,7 +85,7 @@ def decode(message: Message) -> Iterator[tuple[Sighting | Rejected, Part]]:
     With each comes a function for the part of the message it was made of, should a later step refuse it.
     """
     try:
-        objects = _split(_inflate(message))
+        objects = _split(_inflate(message), lines=message.attributes.get("content_type") == LINES)
     except Refusal as refusal:
         yield rejected(message, STAGE, refusal.reason, str(refusal), refusal.field), lambda: message
         return
@@ -97,7 +98,8 @@ def decode(message: Message) -> Iterator[tuple[Sighting | Rejected, Part]]:
 
 
 def _part(message: Message, raw: bytes | msgspec.Raw) -> Message:
-    attributes = {name: value for name, value in message.attributes.items() if name != "content_encoding"}
+    """The message with this object alone; what described the whole no longer holds."""
+    attributes = {name: value for name, value in message.attributes.items() if not name.startswith("content_")}
     return msgspec.structs.replace(message, data=bytes(raw), attributes=attributes)
 
 
@@ -128,8 +130,10 @@ def _gunzip(data: bytes) -> bytes:
     return inflated
 
 
-def _split(data: bytes) -> list[bytes | msgspec.Raw]:
-    """The objects of a message: one object, an array of them, or one on each line."""
+def _split(data: bytes, *, lines: bool) -> list[bytes | msgspec.Raw]:
+    """The objects of a message: one object, an array of them, or one (or an array) on each line."""
+    if lines:
+        return _by_line(data)
     text = data.strip()
     if not text:
         raise Refusal("empty", "the message is empty; allowed: a JSON object, an array of objects, or one on each line")
@@ -137,8 +141,17 @@ def _split(data: bytes) -> list[bytes | msgspec.Raw]:
         return _array(text)
     if b"\n" not in text or _is_json(text):
         return [text]
-    lines = [line.strip() for line in text.split(b"\n")]
-    return [part for line in lines if line for part in (_array(line) if line[:1] == b"[" else [line])]
+    return _by_line(text)
+
+
+def _by_line(text: bytes) -> list[bytes | msgspec.Raw]:
+    objects: list[bytes | msgspec.Raw] = []
+    for line in text.split(b"\n"):
+        if line[:1] == b"{":
+            objects.append(line)
+        elif stripped := line.strip():
+            objects.extend(_array(stripped) if stripped[:1] == b"[" else [stripped])
+    return objects
 
 
 def _is_json(text: bytes) -> bool:

@@ -3,6 +3,7 @@
 Times are whole microseconds since 1970-01-01 UTC (`*_us`), so that equal times compare equal and the ids derived
 from them never move. Distances are metres, speeds km/h, coordinates (latitude, longitude) in degrees.
 Records are msgspec structs: one coder carries them all between machines, several times faster than rows or pickle.
+They hold no cycles, so the garbage collector need not look at them (gc=False).
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Reason(StrEnum):
     AMBIGUOUS_TEXT = "ambiguous_text"
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """What arrived, before anything is known of it: a Pub/Sub message or a line of a file."""
 
     data: bytes
@@ -81,7 +82,7 @@ class Message(msgspec.Struct, frozen=True):
     attributes: dict[str, str] = {}
 
 
-class Sighting(msgspec.Struct, frozen=True, array_like=True):
+class Sighting(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One vehicle seen once. `timed` is false where `time_us` is only the time of publishing."""
 
     event_id: str
@@ -101,7 +102,13 @@ class Sighting(msgspec.Struct, frozen=True, array_like=True):
     extra: str | None = None
 
 
-class Passage(msgspec.Struct, frozen=True, array_like=True):
+class Sightings(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Several sightings, as one element."""
+
+    sightings: tuple[Sighting, ...]
+
+
+class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One vehicle's way through one section, or the part of it that was seen.
 
     `entry` and `exit` are the sightings the measurement rests on; `first_us` and `last_us` the first and last time
@@ -127,7 +134,7 @@ class Passage(msgspec.Struct, frozen=True, array_like=True):
     exit: Sighting | None = None
 
 
-class Session(msgspec.Struct, frozen=True, array_like=True):
+class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """All passages of one vehicle in one section that one session of sightings holds."""
 
     section_id: str
@@ -138,7 +145,7 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     passages: tuple[Passage, ...]
 
 
-class Picture(msgspec.Struct, frozen=True, array_like=True):
+class Picture(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One picture of a suspected violation in the evidence bucket, or why there is none, and what was read on it.
 
     `claimed`, `region`, `claimed_confidence`: the camera's own reading. `text` is None until the picture is read;
@@ -157,7 +164,7 @@ class Picture(msgspec.Struct, frozen=True, array_like=True):
     doubt: Reason | None = None
 
 
-class Case(msgspec.Struct, frozen=True, array_like=True):
+class Case(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A suspected violation with its pictures: of the exit first, then of the entry."""
 
     passage: Passage

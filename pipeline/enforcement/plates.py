@@ -40,6 +40,7 @@ LAYOUTS: Mapping[str, tuple[str, ...]] = {
     "US-VA": ("LLLDDDD",),
     "US-WA": ("LLLDDDD",),
 }
+ALL_LAYOUTS = tuple(sorted({layout for layouts in LAYOUTS.values() for layout in layouts}))
 STATE_NAMES: Mapping[str, str] = {
     "CALIFORNIA": "US-CA",
     "CONNECTICUT": "US-CT",
@@ -170,9 +171,7 @@ def normalise(text: str) -> str:
 
 def layouts_of(region: str | None) -> tuple[str, ...]:
     """The layouts of a region (ISO 3166-2); without one every known layout; of an unlisted one, none."""
-    if region is None:
-        return tuple(sorted({layout for layouts in LAYOUTS.values() for layout in layouts}))
-    return LAYOUTS.get(region, ())
+    return ALL_LAYOUTS if region is None else LAYOUTS.get(region, ())
 
 
 def has_layout(text: str, layouts: Iterable[str]) -> bool:
@@ -183,19 +182,22 @@ def has_layout(text: str, layouts: Iterable[str]) -> bool:
 def repair(text: str, layouts: Iterable[str]) -> str:
     """A normalised text with S/5, O/0, D/0, I/1, B/8, Z/2, G/6 set right where the layouts leave one choice only.
 
-    Unchanged when it has a layout already, when no layout or several different results are possible, when more than
-    MAX_REPAIRS characters would change, or when it has no letter or no digit to begin with.
+    Unchanged when it has a layout already, be it of another region (AAG0000 of Georgia is not AA60000 of Connecticut),
+    when no layout or several different results are possible, when more than MAX_REPAIRS characters would change, or
+    when it has no letter or no digit to begin with.
     """
     layouts = tuple(layouts)
-    if has_layout(text, layouts) or text.isdigit() or text.isalpha():
+    if has_layout(text, (*layouts, *ALL_LAYOUTS)) or text.isdigit() or text.isalpha():
         return text
     results = {fixed for layout in layouts if (fixed := _bend(text, layout))}
     return results.pop() if len(results) == 1 else text
 
 
 def same_plate(one: str, other: str, region: str | None) -> bool:
-    """Whether two plates of a region are one, whatever their spelling; two plates that have its layout never are
-    unless they are equal in every character."""
+    """Whether two plates of a region are one, whatever their spelling.
+
+    Two plates that both have a known layout, of whatever region, are one only if they are equal in every character.
+    """
     layouts = layouts_of(region)
     first, second = (repair(normalise(plate), layouts) for plate in (one, other))
     return first == second != ""

@@ -21,7 +21,7 @@ MAX_PAYLOAD_BYTES = 64 * 1024
 Time = Annotated[str, msgspec.Meta(description="RFC 3339, UTC")]
 
 
-class SightingRecord(msgspec.Struct, frozen=True):
+class SightingRecord(msgspec.Struct, frozen=True, gc=False):
     """A stored sighting; vehicle_id and plate are pseudonyms unless privacy is off."""
 
     event_id: str
@@ -43,7 +43,7 @@ class SightingRecord(msgspec.Struct, frozen=True):
     schema_version: int = model.SCHEMA_VERSION
 
 
-class PassageRecord(msgspec.Struct, frozen=True):
+class PassageRecord(msgspec.Struct, frozen=True, gc=False):
     """One revision of a passage; vehicle_id is a pseudonym unless privacy is off. avg_speed is in km/h."""
 
     passage_id: str
@@ -65,7 +65,7 @@ class PassageRecord(msgspec.Struct, frozen=True):
     schema_version: int = model.SCHEMA_VERSION
 
 
-class Evidence(msgspec.Struct, frozen=True):
+class Evidence(msgspec.Struct, frozen=True, gc=False):
     """A picture in the evidence bucket and what was read on it."""
 
     camera_id: str | None
@@ -75,7 +75,7 @@ class Evidence(msgspec.Struct, frozen=True):
     confidence: float | None
 
 
-class Fine(msgspec.Struct, frozen=True):
+class Fine(msgspec.Struct, frozen=True, gc=False):
     """A fine, a case for a person, or a fine taken back. The first seven keys are EDEM's; avg_speed is in km/h."""
 
     radar_id: str
@@ -101,7 +101,7 @@ class Fine(msgspec.Struct, frozen=True):
     schema_version: int = model.SCHEMA_VERSION
 
 
-class PublicPassage(msgspec.Struct, frozen=True):
+class PublicPassage(msgspec.Struct, frozen=True, gc=False):
     """EDEM's record of a vehicle that is not fined: its seven keys and the passage they speak of."""
 
     radar_id: str
@@ -116,7 +116,7 @@ class PublicPassage(msgspec.Struct, frozen=True):
     schema_version: int = model.SCHEMA_VERSION
 
 
-class Rejected(msgspec.Struct, frozen=True):
+class Rejected(msgspec.Struct, frozen=True, gc=False):
     """What could not be processed: why, where, and its original bytes (base64, the first 64 KiB)."""
 
     stage: str

@@ -16,7 +16,7 @@ from pipeline.enforcement.model import Outcome, Passage, Reason, Session
 from pipeline.enforcement.policy import is_suspected
 
 
-class Published(msgspec.Struct, frozen=True, array_like=True):
+class Published(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A passage as last passed on, how many sightings its session held then, and whether it was ever suspected."""
 
     passage: Passage
@@ -27,7 +27,7 @@ class Published(msgspec.Struct, frozen=True, array_like=True):
 History = tuple[Published, ...]
 
 
-class Change(msgspec.Struct, frozen=True, array_like=True):
+class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A passage to pass on. `withdraws`: an earlier revision was a suspected violation and this one is not."""
 
     passage: Passage

@@ -14,7 +14,7 @@ import apache_beam as beam
 from pipeline import options as command_line
 from pipeline.options import Settings
 from pipeline.running import run_pipeline
-from pipeline.transforms.intake import DecodeSightings, KeyByVehicle
+from pipeline.transforms.intake import DecodeSightings
 from pipeline.transforms.judge import Judge, SplitChanges
 from pipeline.transforms.outputs import Outputs, WriteOutputs
 from pipeline.transforms.pictures import KeepPictures, ReadPlates
@@ -30,7 +30,6 @@ def build(pipeline: beam.Pipeline, settings: Settings) -> Outputs:
     )
     changes = (
         decoded.located
-        | "Key by vehicle" >> KeyByVehicle()
         | "Group sessions" >> GroupSessions(settings)
         | "Measure passages" >> MeasurePassages(network, settings.tolerance_kmh)
         | "Number revisions" >> NumberRevisions(settings)

@@ -52,11 +52,12 @@ class StructCoder(beam.coders.Coder):
 RECORD_TYPES = (
     model.Message,
     model.Sighting,
+    model.Sightings,
     model.Passage,
     model.Session,
     model.Picture,
     model.Case,
-    intake.Located,
+    intake.Batch,
     revisions.Change,
     records.SightingRecord,
     records.PassageRecord,

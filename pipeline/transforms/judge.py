@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -33,7 +34,7 @@ class SplitChanges(beam.PTransform):
 
     def expand(self, changes: beam.PCollection[Change]) -> Changes:
         """A change may settle a passage and withdraw its case at once."""
-        ways = changes | "Part" >> beam.FlatMap(part, self._network).with_outputs(
+        ways = changes | "Part" >> beam.FlatMap(partial(part, network=self._network)).with_outputs(
             "settled", "withdrawn", main="suspected"
         )
         for way, element_type in (("suspected", Passage), ("settled", Passage), ("withdrawn", Fine)):
@@ -70,7 +71,9 @@ class Judge(beam.PTransform):
 
     def expand(self, cases: beam.PCollection[Case]) -> Judged:
         """One passage and one fine for each case."""
-        judged = cases | "Judge" >> beam.FlatMap(judge, self._network).with_outputs("fines", main="passages")
+        judged = cases | "Judge" >> beam.FlatMap(partial(judge, network=self._network)).with_outputs(
+            "fines", main="passages"
+        )
         judged.passages.element_type, judged.fines.element_type = Passage, Fine
         return Judged(judged.passages, judged.fines)
 

@@ -7,19 +7,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypedDict
 
 import apache_beam as beam
-import msgspec
 
-from pipeline import secret
 from pipeline.enforcement import records
-from pipeline.enforcement.intake import Located
-from pipeline.enforcement.model import Outcome, Passage, Status
-from pipeline.enforcement.privacy import Pseudonyms
+from pipeline.enforcement.intake import Batch
+from pipeline.enforcement.model import Outcome, Passage
 from pipeline.enforcement.records import Fine, PassageRecord, PublicPassage, Rejected, SightingRecord
 from pipeline.options import Settings
 from pipeline.transforms.sinks import (
-    CountBundle,
     InsertRows,
     Publish,
+    Recorder,
     WriteLines,
     WriteSummary,
     fine_attributes,
@@ -32,13 +29,10 @@ _log = logging.getLogger(__name__)
 class Outputs(TypedDict):
     """Everything a run produces: every sighting and every passage is in here once."""
 
-    sightings: beam.PCollection[Located]
+    sightings: beam.PCollection[Batch]
     passages: beam.PCollection[Passage]
     fines: beam.PCollection[Fine]
     rejected: beam.PCollection[Rejected]
-
-
-Records = dict[str, beam.PCollection[Any]]
 
 
 class WriteOutputs(beam.PTransform):
@@ -47,101 +41,100 @@ class WriteOutputs(beam.PTransform):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self._settings = settings
+        self._recorder = Recorder(settings.privacy_secret)
 
-    def expand(self, outputs: Outputs) -> Records:
-        """The records that were written, by name."""
-        record = _Record(self._settings.privacy_secret)
-        found: Records = {
-            "sightings": outputs["sightings"]
-            | "Record sightings" >> beam.ParDo(record).with_output_types(SightingRecord),
-            "passages": outputs["passages"] | "Record passages" >> beam.ParDo(record).with_output_types(PassageRecord),
-            "fines": outputs["fines"],
-            "rejected": outputs["rejected"],
-        }
-        if self._settings.streaming:
-            self._publish(found, outputs["passages"])
-        else:
-            _ = found | "Write files" >> WriteFiles(self._settings.output_dir or ".")
-        return found
-
-    def _publish(self, found: Records, passages: beam.PCollection[Passage]) -> None:
+    def expand(self, outputs: Outputs) -> None:
+        """Everything is written; what the warehouse refuses is published as rejected."""
         settings = self._settings
-        rejected = [found["rejected"]]
+        if not settings.streaming:
+            _ = outputs | "Write files" >> WriteFiles(settings.output_dir or ".", self._recorder)
+            return
+        rejected = outputs["rejected"]
         if settings.dataset:
-            rejected.append(
-                {name: rows for name, rows in found.items() if name != "rejected"} | Store(settings.dataset)
-            )
-            all_rejected = rejected | "All rejected" >> beam.Flatten()
-            refused = all_rejected | "Store rejected" >> InsertRows(settings.dataset, "rejected")
-            rejected = [all_rejected, refused]
-        rejected_for_people = rejected | "Rejected to publish" >> beam.Flatten()
-        if settings.rejected_topic:
-            _ = rejected_for_people | "Publish rejected" >> Publish(settings.rejected_topic, rejected_attributes)
-        else:
-            _ = rejected_for_people | "Log rejected" >> beam.Map(log_rejected)
+            refused = outputs | "Store in BigQuery" >> Store(settings.dataset, self._recorder)
+            rejected = (rejected, refused) | "All rejected" >> beam.Flatten()
+        _ = rejected | "Tell of rejected" >> TellOfRejected(settings.rejected_topic)
         topic = settings.output_topic or ""
-        _ = found["fines"] | "Publish fines" >> Publish(topic, fine_attributes)
+        _ = outputs["fines"] | "Publish fines" >> Publish(topic, fine_attributes)
         if settings.publish_all:
-            public = passages | "Not fined" >> beam.FlatMap(not_fined).with_output_types(PublicPassage)
+            public = outputs["passages"] | "Not fined" >> beam.FlatMap(not_fined).with_output_types(PublicPassage)
             _ = public | "Publish passages" >> Publish(topic, passage_attributes)
 
 
 class Store(beam.PTransform):
-    """Every record into its table; what the warehouse refuses comes back as rejected."""
+    """Every record into its table; what the warehouse refuses comes back, and is itself stored as rejected."""
 
-    def __init__(self, dataset: str) -> None:
-        super().__init__(label="Store in BigQuery")
-        self._dataset = dataset
+    def __init__(self, dataset: str, recorder: Recorder) -> None:
+        super().__init__()
+        self._dataset, self._recorder = dataset, recorder
 
-    def expand(self, found: Records) -> beam.PCollection[Rejected]:
-        """One table for each kind of record."""
-        refused = [rows | f"Store {name}" >> InsertRows(self._dataset, name) for name, rows in found.items()]
-        return refused | "Refused rows" >> beam.Flatten()
+    def expand(self, outputs: Outputs) -> beam.PCollection[Rejected]:
+        """One table for each output; a rejected record that is refused is not stored again."""
+        refused = [self._store(outputs[name], name) for name in ("sightings", "passages", "fines")]
+        rejected = (outputs["rejected"], *refused) | "With refused rows" >> beam.Flatten()
+        return (*refused, self._store(rejected, "rejected")) | "Refused rows" >> beam.Flatten()
+
+    def _store(self, found: beam.PCollection[Any], table: str) -> beam.PCollection[Rejected]:
+        return found | f"Store {table}" >> InsertRows(self._dataset, table, self._recorder)
+
+
+class TellOfRejected(beam.PTransform):
+    """Rejected records to their topic; without one they are at least said aloud."""
+
+    def __init__(self, topic: str | None) -> None:
+        super().__init__()
+        self._topic = topic
+
+    def expand(self, rejected: beam.PCollection[Rejected]) -> None:
+        """Publish or log."""
+        if self._topic:
+            _ = rejected | "Publish" >> Publish(self._topic, rejected_attributes)
+        else:
+            _ = rejected | "Log" >> beam.Map(log_rejected)
 
 
 class WriteFiles(beam.PTransform):
     """Every record into its file, and the counts of all outcomes."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, recorder: Recorder) -> None:
         super().__init__()
-        self._directory = directory
+        self._directory, self._recorder = directory, recorder
 
-    def expand(self, found: Records) -> None:
+    def expand(self, outputs: Outputs) -> None:
         """DIR/NAME-*.ndjson and DIR/summary.json."""
-        for name, rows in found.items():
-            _ = rows | f"Write {name}" >> WriteLines(self._directory, name)
-        counted = [rows | f"Count {name}" >> beam.ParDo(CountBundle(COUNTED[name])) for name, rows in found.items()]
-        _ = counted | "All counts" >> beam.Flatten() | "Write summary" >> WriteSummary(self._directory, COUNTS)
+        counted = [
+            outputs[name] | f"Write {name}" >> WriteLines(self._directory, name, name_of, self._recorder)
+            for name, name_of in COUNTED.items()
+        ]
+        _ = counted | "All counts" >> beam.Flatten() | "Write summary" >> WriteSummary(self._directory)
+
+
+def sightings_stored(_: SightingRecord) -> str:
+    """The count of a stored sighting."""
+    return "sightings_stored"
+
+
+def passages_by_outcome(passage: PassageRecord) -> str:
+    """The count of a passage."""
+    return f"passages_{passage.outcome}"
+
+
+def fines_by_status(fine: Fine) -> str:
+    """The count of a fine."""
+    return f"fines_{fine.status}"
+
+
+def rejected_ones(_: Rejected) -> str:
+    """The count of a rejected object."""
+    return "rejected"
 
 
 COUNTED: Mapping[str, Callable[[Any], str]] = {
-    "sightings": lambda _: "sightings_stored",
-    "passages": lambda passage: f"passages_{passage.outcome}",
-    "fines": lambda fine: f"fines_{fine.status}",
-    "rejected": lambda _: "rejected",
+    "sightings": sightings_stored,
+    "passages": passages_by_outcome,
+    "fines": fines_by_status,
+    "rejected": rejected_ones,
 }
-COUNTS = (
-    "sightings_stored",
-    "rejected",
-    *(f"passages_{outcome}" for outcome in Outcome),
-    *(f"fines_{status}" for status in Status),
-)
-
-
-class _Record(beam.DoFn):
-    """Sightings and passages as they are stored: under pseudonyms, unless privacy is off."""
-
-    def __init__(self, secret_source: str | None) -> None:
-        self._secret_source = secret_source
-
-    def setup(self) -> None:
-        # The secret is read where it is used, so that it is not part of the graph.
-        self._pseudonyms = Pseudonyms(None if self._secret_source is None else secret.load(self._secret_source))
-
-    def process(self, found: Located | Passage) -> list[msgspec.Struct]:
-        if isinstance(found, Located):
-            return [records.sighting_record(found.sighting, found.section_ids, self._pseudonyms)]
-        return [records.passage_record(found, self._pseudonyms)]
 
 
 def log_rejected(rejected: Rejected) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
+from zlib import crc32
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -12,18 +15,21 @@ from apache_beam.utils.timestamp import Duration, Timestamp
 from msgspec.structs import replace
 
 from pipeline.enforcement import passages, policy, revisions
-from pipeline.enforcement.model import Session, Sighting
+from pipeline.enforcement.intake import Batch
+from pipeline.enforcement.model import Session, Sighting, Sightings
 from pipeline.enforcement.revisions import Change
 from pipeline.enforcement.sections import Network
 from pipeline.options import Settings
 from pipeline.transforms.coders import StructCoder
-from pipeline.transforms.intake import Key
 
+Key = tuple[str, str]  # section_id, vehicle_id
 KeyedSightings = tuple[Key, Iterable[Sighting]]
+Share = tuple[str, int]  # section_id, number of a share of the vehicles
+SHARES = 64  # each is grouped in memory: a share of 100 million sightings is about one gigabyte
 
 
 class GroupSessions(beam.PTransform):
-    """Sightings of one vehicle in one section, cut where it was not seen for `gap_s`.
+    """Sightings of one vehicle in one section, cut where it was not seen for the session gap.
 
     Unbounded input goes through session windows: a session fires when the watermark passes its end, and again, whole,
     for every late sighting. Bounded input is grouped at once and cut in plain code: the same sessions, several times
@@ -35,14 +41,14 @@ class GroupSessions(beam.PTransform):
         self._gap_s, self._allowed_lateness_s = settings.session_gap_s, settings.allowed_lateness_s
         self._streaming = settings.streaming
 
-    def expand(self, keyed: beam.PCollection[tuple[Key, Sighting]]) -> beam.PCollection[KeyedSightings]:
+    def expand(self, located: beam.PCollection[Batch]) -> beam.PCollection[KeyedSightings]:
         """Two sightings exactly one gap apart are two sessions."""
-        return self._in_windows(keyed) if self._streaming else self._at_once(keyed)
+        return self._in_windows(located) if self._streaming else self._at_once(located)
 
-    def _in_windows(self, keyed: beam.PCollection[tuple[Key, Sighting]]) -> beam.PCollection[KeyedSightings]:
+    def _in_windows(self, located: beam.PCollection[Batch]) -> beam.PCollection[KeyedSightings]:
         return (
-            keyed
-            | "Set event time" >> beam.Map(at_event_time).with_output_types(tuple[Key, Sighting])
+            located
+            | "Key by vehicle" >> beam.FlatMap(keyed).with_output_types(tuple[Key, Sighting])
             | "Session windows"
             >> beam.WindowInto(
                 window.Sessions(self._gap_s),
@@ -54,25 +60,46 @@ class GroupSessions(beam.PTransform):
             | "Leave windows" >> beam.WindowInto(window.GlobalWindows())
         )
 
-    def _at_once(self, keyed: beam.PCollection[tuple[Key, Sighting]]) -> beam.PCollection[KeyedSightings]:
-        gap_us = round(self._gap_s * 1_000_000)
+    def _at_once(self, located: beam.PCollection[Batch]) -> beam.PCollection[KeyedSightings]:
+        cut = partial(sessions_of_share, gap_us=round(self._gap_s * 1_000_000))
         return (
-            keyed
+            located
+            | "Key by share" >> beam.FlatMap(shared_out).with_output_types(tuple[Share, Sightings])
             | "Group" >> beam.GroupByKey()
-            | "Cut at gaps" >> beam.FlatMap(cut, gap_us).with_output_types(KeyedSightings)
+            | "Cut at gaps" >> beam.FlatMap(cut).with_output_types(KeyedSightings)
         )
 
 
-def at_event_time(element: tuple[Key, Sighting]) -> window.TimestampedValue:
-    """The element at the time its vehicle was seen."""
-    return window.TimestampedValue(element, Timestamp(micros=element[1].time_us))
+def keyed(batch: Batch) -> Iterator[window.TimestampedValue]:
+    """((section_id, vehicle_id), sighting) at the time of the sighting, for each section of each sighting."""
+    for located in batch.located:
+        sighting = located.sighting
+        for section_id in located.section_ids:
+            yield window.TimestampedValue(
+                ((section_id, sighting.vehicle_id), sighting), Timestamp(micros=sighting.time_us)
+            )
 
 
-def cut(element: KeyedSightings, gap_us: int) -> Iterator[KeyedSightings]:
-    """One element for each session."""
-    key, sightings = element
-    for session in passages.split_sessions(sightings, gap_us):
-        yield key, session
+def shared_out(batch: Batch) -> Iterable[tuple[Share, Sightings]]:
+    """The batch's sightings by section and share of the vehicles: few large elements instead of many small ones."""
+    shares: defaultdict[Share, list[Sighting]] = defaultdict(list)
+    for located in batch.located:
+        number = crc32(located.sighting.vehicle_id.encode()) % SHARES
+        for section_id in located.section_ids:
+            shares[section_id, number].append(located.sighting)
+    return [(share, Sightings(tuple(sightings))) for share, sightings in shares.items()]
+
+
+def sessions_of_share(element: tuple[Share, Iterable[Sightings]], gap_us: int) -> Iterator[KeyedSightings]:
+    """The sessions of every vehicle of a share."""
+    (section_id, _), blocks = element
+    vehicles: defaultdict[str, list[Sighting]] = defaultdict(list)
+    for block in blocks:
+        for sighting in block.sightings:
+            vehicles[sighting.vehicle_id].append(sighting)
+    for vehicle_id, sightings in vehicles.items():
+        for session in passages.split_sessions(sightings, gap_us):
+            yield (section_id, vehicle_id), session
 
 
 class MeasurePassages(beam.PTransform):
@@ -84,9 +111,8 @@ class MeasurePassages(beam.PTransform):
 
     def expand(self, sessions: beam.PCollection[KeyedSightings]) -> beam.PCollection[tuple[Key, Session]]:
         """Measure and decide."""
-        return sessions | "Measure and decide" >> beam.Map(
-            measure, self._network, self._tolerance_kmh
-        ).with_output_types(tuple[Key, Session])
+        fn = partial(measure, network=self._network, tolerance_kmh=self._tolerance_kmh)
+        return sessions | "Measure and decide" >> beam.Map(fn).with_output_types(tuple[Key, Session])
 
 
 def measure(element: KeyedSightings, network: Network, tolerance_kmh: float) -> tuple[Key, Session]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -15,22 +16,27 @@ from apache_beam.coders import BytesCoder
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.metrics import Metrics
+from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
+from apache_beam.typehints import KV
 from apache_beam.utils.windowed_value import WindowedValue
 from google.api_core.exceptions import GoogleAPIError
 from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
-from pipeline import endpoints
+from pipeline import endpoints, secret
 from pipeline.enforcement import records
-from pipeline.enforcement.model import Message
+from pipeline.enforcement.intake import Batch
+from pipeline.enforcement.model import Message, Outcome, Passage, Status
+from pipeline.enforcement.privacy import Pseudonyms
 from pipeline.enforcement.records import Fine, Rejected
 from pipeline.warehouse import tables
 
 MAX_ROWS = 500  # Google's advice for one insertAll request
 MAX_REQUEST_BYTES = 5_000_000  # half of insertAll's limit
 INSERT_TIMEOUT_S = 20.0
+BLOCK_LINES = 500
 RETRY = Retry(timeout=60.0)
 
 ROW_IDS: Mapping[str, Callable[[Any], str]] = {
@@ -41,6 +47,26 @@ ROW_IDS: Mapping[str, Callable[[Any], str]] = {
 }
 
 
+class Recorder:
+    """Turns outputs into the records that are stored: under pseudonyms, unless privacy is off (secret_source None)."""
+
+    def __init__(self, secret_source: str | None) -> None:
+        self._secret_source = secret_source
+        self._pseudonyms = Pseudonyms(None)
+
+    def setup(self) -> None:
+        """Read the secret, where it is used: it is no part of the graph."""
+        self._pseudonyms = Pseudonyms(None if self._secret_source is None else secret.load(self._secret_source))
+
+    def records(self, found: Any) -> Sequence[Any]:  # noqa: ANN401 (any output)
+        """The records of one element of an output."""
+        if isinstance(found, Batch):
+            return [records.sighting_record(one.sighting, one.section_ids, self._pseudonyms) for one in found.located]
+        if isinstance(found, Passage):
+            return [records.passage_record(found, self._pseudonyms)]
+        return [found]
+
+
 class InsertRows(beam.PTransform):
     """Records into their BigQuery table by streaming inserts; rows it refuses come back as rejected.
 
@@ -48,33 +74,34 @@ class InsertRows(beam.PTransform):
     WriteToBigQuery needs to make its random ones durable.
     """
 
-    def __init__(self, dataset: str, table: str) -> None:
+    def __init__(self, dataset: str, table: str, recorder: Recorder) -> None:
         super().__init__()
-        self._dataset, self._table = dataset, table
+        self._insert = _Insert(dataset, table, recorder)
 
-    def expand(self, rows: beam.PCollection[Any]) -> beam.PCollection[Rejected]:
+    def expand(self, found: beam.PCollection[Any]) -> beam.PCollection[Rejected]:
         """Insert in batches, one bundle at a time at most."""
-        insert = _Insert(self._dataset, self._table)
-        return rows | "Insert" >> beam.ParDo(insert).with_output_types(Rejected)
+        return found | "Insert" >> beam.ParDo(self._insert).with_output_types(Rejected)
 
 
 class _Insert(beam.DoFn):
-    def __init__(self, dataset: str, table: str) -> None:
-        self._dataset, self._table = dataset, table
+    def __init__(self, dataset: str, table: str, recorder: Recorder) -> None:
+        self._dataset, self._table, self._recorder = dataset, table, recorder
         self._inserted = Metrics.counter("rows_inserted", table)
 
     def setup(self) -> None:
+        self._recorder.setup()
         self._client: bigquery.Client = endpoints.bigquery_client(self._dataset.split(".")[0])
 
     def start_bundle(self) -> None:
         self._rows: list[Any] = []
         self._bytes = 0
 
-    def process(self, row: Any) -> Iterator[Rejected]:  # noqa: ANN401 (any record type)
-        self._rows.append(row)
-        self._bytes += len(msgspec.json.encode(row))
-        if len(self._rows) >= MAX_ROWS or self._bytes >= MAX_REQUEST_BYTES:
-            yield from self._flush()
+    def process(self, found: Any) -> Iterator[Rejected]:  # noqa: ANN401 (any output)
+        for row in self._recorder.records(found):
+            self._rows.append(row)
+            self._bytes += len(msgspec.json.encode(row))
+            if len(self._rows) >= MAX_ROWS or self._bytes >= MAX_REQUEST_BYTES:
+                yield from self._flush()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         if self._rows:
@@ -141,24 +168,59 @@ def rejected_attributes(rejected: Rejected) -> dict[str, str]:
 
 
 class WriteLines(beam.PTransform):
-    """Records to DIR/NAME-*.ndjson."""
+    """Records to DIR/NAME-*.ndjson; their counts as (name, count), named by `name_of`."""
 
-    def __init__(self, directory: str, name: str) -> None:
+    def __init__(self, directory: str, name: str, name_of: Callable[[Any], str], recorder: Recorder) -> None:
         super().__init__()
         prefix = FileSystems.join(directory, name)
         self._write = beam.io.WriteToText(prefix, file_name_suffix=".ndjson", coder=BytesCoder())
+        self._encode = _EncodeBlocks(name_of, recorder)
 
-    def expand(self, found: beam.PCollection[Any]) -> beam.PCollection[str]:
+    def expand(self, found: beam.PCollection[Any]) -> beam.PCollection[tuple[str, int]]:
         """One JSON object on each line."""
-        return found | "Encode" >> beam.Map(msgspec.json.encode).with_output_types(bytes) | "Write" >> self._write
+        blocks = found | "Encode" >> beam.ParDo(self._encode).with_outputs("counts", main="blocks")
+        blocks.blocks.element_type, blocks.counts.element_type = bytes, KV[str, int]
+        _ = blocks.blocks | "Write" >> self._write
+        return blocks.counts
+
+
+class _EncodeBlocks(beam.DoFn):
+    """JSON lines, many in one element: the runner's work for each element costs more than encoding a line."""
+
+    def __init__(self, name_of: Callable[[Any], str], recorder: Recorder) -> None:
+        self._name_of, self._recorder = name_of, recorder
+
+    def setup(self) -> None:
+        self._recorder.setup()
+
+    def start_bundle(self) -> None:
+        self._lines: list[bytes] = []
+        self._counts: Counter[str] = Counter()
+
+    def process(self, found: Any) -> list[bytes] | None:  # noqa: ANN401 (any output)
+        for record in self._recorder.records(found):
+            self._lines.append(msgspec.json.encode(record))
+            self._counts[self._name_of(record)] += 1
+        return [self._block()] if len(self._lines) >= BLOCK_LINES else None
+
+    def _block(self) -> bytes:
+        lines, self._lines = self._lines, []
+        return b"\n".join(lines)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        window = GlobalWindow()
+        if self._lines:
+            yield WindowedValue(self._block(), window.max_timestamp(), [window])
+        for counted in sorted(self._counts.items()):
+            yield TaggedOutput("counts", WindowedValue(counted, window.max_timestamp(), [window]))
 
 
 class WriteSummary(beam.PTransform):
-    """The counts of every outcome to DIR/summary.json. Input: collections with the name of each element's count."""
+    """The counts of every outcome to DIR/summary.json, added up from (name, count)."""
 
-    def __init__(self, directory: str, names: Iterable[str]) -> None:
+    def __init__(self, directory: str) -> None:
         super().__init__()
-        self._path, self._names = FileSystems.join(directory, "summary.json"), tuple(names)
+        self._write = partial(write_summary, path=FileSystems.join(directory, "summary.json"))
 
     def expand(self, counted: beam.PCollection[tuple[str, int]]) -> beam.PCollection[None]:
         """Add up per name, write once."""
@@ -166,30 +228,24 @@ class WriteSummary(beam.PTransform):
             counted
             | "Add up" >> beam.CombinePerKey(sum)
             | "Gather" >> beam.combiners.ToDict()
-            | "Write" >> beam.Map(write_summary, self._path, self._names)
+            | "Write" >> beam.Map(self._write)
         )
 
 
-class CountBundle(beam.DoFn):
-    """(name, count) once a bundle, for the names that `name_of` gives to elements."""
-
-    def __init__(self, name_of: Callable[[Any], str]) -> None:
-        self._name_of = name_of
-
-    def start_bundle(self) -> None:
-        self._counts: Counter[str] = Counter()
-
-    def process(self, element: Any) -> None:  # noqa: ANN401 (any record type)
-        self._counts[self._name_of(element)] += 1
-
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        window = GlobalWindow()
-        for counted in sorted(self._counts.items()):
-            yield WindowedValue(counted, window.max_timestamp(), [window])
-
-
-def write_summary(counts: dict[str, int], path: str, names: tuple[str, ...]) -> None:
-    """A JSON object with every name, 0 where nothing was counted."""
-    summary = {name: counts.get(name, 0) for name in names}
+def write_summary(counts: dict[str, int], path: str) -> None:
+    """A JSON object with every outcome, 0 where nothing was counted, and the sums that they make."""
+    outcomes = {f"passages_{outcome}": counts.get(f"passages_{outcome}", 0) for outcome in Outcome}
+    statuses = {f"fines_{status}": counts.get(f"fines_{status}", 0) for status in Status}
+    stored, rejected = counts.get("sightings_stored", 0), counts.get("rejected", 0)
+    summary = {
+        "sightings_in": stored + rejected,
+        "sightings_stored": stored,
+        "rejected": rejected,
+        "passages": sum(outcomes.values()),
+        "fines": statuses["fines_issued"],
+        "reviews": statuses["fines_review"],
+        **outcomes,
+        **statuses,
+    }
     with FileSystems.create(path, "application/json") as file:
         file.write(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
