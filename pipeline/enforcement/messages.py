@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from hashlib import blake2b
 from typing import Annotated, Any
@@ -19,6 +19,7 @@ from pipeline.enforcement.times import parse_rfc3339_us, rfc3339
 STAGE = "decode"
 LINES = "application/x-ndjson"  # attribute content_type of a message that holds one object on each line
 MAX_MESSAGE_BYTES = 10_000_000  # Pub/Sub's own limit
+MAX_GZIP_MEMBERS = 64
 MAX_INFLATED_BYTES = 64 * 1024 * 1024
 EARLIEST_US = parse_rfc3339_us("2000-01-01T00:00:00Z")
 MAX_AHEAD_US = 24 * 3600 * 1_000_000
@@ -63,7 +64,13 @@ class _Wire(msgspec.Struct):
     event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
 
 
+class _StrictWire(_Wire, forbid_unknown_fields=True):
+    """The same without any other field."""
+
+
 _FIELDS = frozenset(_Wire.__struct_fields__)
+_strict_decoder = msgspec.json.Decoder(_StrictWire)
+_strict_array_decoder = msgspec.json.Decoder(list[_StrictWire])
 _object_decoder = msgspec.json.Decoder()
 _array_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -77,6 +84,7 @@ class Refusal(ValueError):
 
 
 Part = Callable[[], Message]
+Raw = bytes | msgspec.Raw
 
 
 def decode(message: Message) -> Iterator[tuple[Sighting | Rejected, Part]]:
@@ -84,23 +92,43 @@ def decode(message: Message) -> Iterator[tuple[Sighting | Rejected, Part]]:
 
     With each comes a function for the part of the message it was made of, should a later step refuse it.
     """
+    lines = message.attributes.get("content_type") == LINES
     try:
-        objects = _split(_inflate(message), lines=message.attributes.get("content_type") == LINES)
+        data = _inflate(message)
+        found: Sequence[_Wire | Raw] = _all_sound(data, lines=lines, named=bool(message.message_id)) or _split(
+            data, lines=lines
+        )
     except Refusal as refusal:
         yield rejected(message, STAGE, refusal.reason, str(refusal), refusal.field), lambda: message
         return
-    for index, raw in enumerate(objects):
-        part = partial(_part, message, raw)
+    for index, one in enumerate(found):
+        part = partial(_part, message, data, index, lines=lines)
         try:
-            yield _sighting(_parse(raw), message, index, raw), part
+            yield (_sighting(one, message, index) if isinstance(one, _Wire) else _checked(one, message, index)), part
         except Refusal as refusal:
             yield rejected(part(), STAGE, refusal.reason, str(refusal), refusal.field), part
 
 
-def _part(message: Message, raw: bytes | msgspec.Raw) -> Message:
+def _all_sound(data: bytes, *, lines: bool, named: bool) -> list[_StrictWire]:
+    """All objects at once if nothing is wrong or unusual about any of them, as it nearly always is; else none.
+
+    An object without event_id is unusual unless the message's id can name it: its bytes are then needed.
+    """
+    try:
+        if data[:1] == b"[" and not lines:
+            found = _strict_array_decoder.decode(data)
+        else:
+            found = _strict_decoder.decode_lines(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+    return found if named or all(wire.event_id for wire in found) else []
+
+
+def _part(message: Message, data: bytes, index: int, *, lines: bool) -> Message:
     """The message with this object alone; what described the whole no longer holds."""
+    raw = bytes(_split(data, lines=lines)[index])
     attributes = {name: value for name, value in message.attributes.items() if not name.startswith("content_")}
-    return msgspec.structs.replace(message, data=bytes(raw), attributes=attributes)
+    return msgspec.structs.replace(message, data=raw, attributes=attributes)
 
 
 def _inflate(message: Message) -> bytes:
@@ -115,7 +143,9 @@ def _inflate(message: Message) -> bytes:
 def _gunzip(data: bytes) -> bytes:
     inflated = b""
     try:
-        while data:
+        for _ in range(MAX_GZIP_MEMBERS):
+            if not data:
+                return inflated
             member = zlib.decompressobj(wbits=31)
             inflated += member.decompress(data, MAX_INFLATED_BYTES + 1 - len(inflated))
             if len(inflated) > MAX_INFLATED_BYTES:
@@ -127,10 +157,10 @@ def _gunzip(data: bytes) -> bytes:
             data = member.unused_data
     except zlib.error as error:
         raise Refusal("malformed_gzip", f"not gzip data: {error}", "content_encoding") from error
-    return inflated
+    raise Refusal("malformed_gzip", f"more than {MAX_GZIP_MEMBERS} gzip members", "content_encoding")
 
 
-def _split(data: bytes, *, lines: bool) -> list[bytes | msgspec.Raw]:
+def _split(data: bytes, *, lines: bool) -> list[Raw]:
     """The objects of a message: one object, an array of them, or one (or an array) on each line."""
     if lines:
         return _by_line(data)
@@ -144,8 +174,8 @@ def _split(data: bytes, *, lines: bool) -> list[bytes | msgspec.Raw]:
     return _by_line(text)
 
 
-def _by_line(text: bytes) -> list[bytes | msgspec.Raw]:
-    objects: list[bytes | msgspec.Raw] = []
+def _by_line(text: bytes) -> list[Raw]:
+    objects: list[Raw] = []
     for line in text.split(b"\n"):
         if line[:1] == b"{":
             objects.append(line)
@@ -162,7 +192,7 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def _array(text: bytes) -> list[bytes | msgspec.Raw]:
+def _array(text: bytes) -> list[Raw]:
     try:
         return list(_array_decoder.decode(text))
     except (msgspec.DecodeError, RecursionError):
@@ -192,7 +222,7 @@ def _array_with_faults(text: bytes) -> Iterator[bytes]:
         yield rest
 
 
-def _parse(raw: bytes | msgspec.Raw) -> dict[str, Any]:
+def _parse(raw: Raw) -> dict[str, Any]:
     try:
         found = _object_decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -210,19 +240,28 @@ def _parse_leniently(raw: bytes, error: Exception) -> object:
         raise Refusal("malformed_json", f"not JSON: {error}") from error
 
 
-def _sighting(found: dict[str, Any], message: Message, index: int, raw: bytes | msgspec.Raw) -> Sighting:
+def _checked(raw: Raw, message: Message, index: int) -> Sighting:
+    """The sighting of an object that has something wrong or unusual."""
+    found = _parse(raw)
     try:
         wire = msgspec.convert(found, _Wire)
     except msgspec.ValidationError as error:
         raise _invalid(found, str(error)) from error
+    if not wire.event_id and not message.message_id:
+        wire.event_id = blake2b(bytes(raw), digest_size=16).hexdigest()
+    return _sighting(wire, message, index, None if found.keys() <= _FIELDS else _extra(found))
+
+
+def _sighting(wire: _Wire, message: Message, index: int, extra: str | None = None) -> Sighting:
     if wire.camera_id is None and wire.location is None:
         raise Refusal("missing_field", "neither camera_id nor location; one of them is needed", "camera_id")
-    time_us = message.received_us if wire.timestamp is None else _time_us(wire.timestamp, message.received_us)
-    extra = None if found.keys() <= _FIELDS else _extra(found)
+    if wire.vehicle_class is not None and wire.vehicle_class not in VEHICLE_CLASSES:
+        error = f"vehicle_class: found {_shown(wire.vehicle_class)}; allowed: {ALLOWED['vehicle_class']}"
+        raise Refusal("invalid_field", error, "vehicle_class")
     return Sighting(
-        event_id=wire.event_id or _event_id(message, index, raw),
+        event_id=wire.event_id or f"{message.message_id}-{index:06d}",
         vehicle_id=wire.vehicle_id,
-        time_us=time_us,
+        time_us=message.received_us if wire.timestamp is None else _time_us(wire.timestamp, message.received_us),
         timed=wire.timestamp is not None,
         camera_id=wire.camera_id,
         location=wire.location,
@@ -231,27 +270,11 @@ def _sighting(found: dict[str, Any], message: Message, index: int, raw: bytes | 
         plate=wire.plate,
         plate_region=wire.plate_region or None,
         plate_confidence=wire.plate_confidence,
-        vehicle_class=_vehicle_class(wire.vehicle_class),
+        vehicle_class=wire.vehicle_class,
         lane=wire.lane,
         image_url=wire.image_url,
         extra=extra,
     )
-
-
-def _event_id(message: Message, index: int, raw: bytes | msgspec.Raw) -> str:
-    if message.message_id:
-        return f"{message.message_id}-{index:06d}"
-    return blake2b(bytes(raw), digest_size=16).hexdigest()
-
-
-def _vehicle_class(found: str | None) -> str | None:
-    if found is not None and found not in VEHICLE_CLASSES:
-        raise Refusal(
-            "invalid_field",
-            f"vehicle_class: found {_shown(found)}; allowed: {ALLOWED['vehicle_class']}",
-            "vehicle_class",
-        )
-    return found
 
 
 def _invalid(found: dict[str, Any], error: str) -> Refusal:

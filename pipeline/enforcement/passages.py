@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from operator import attrgetter
 
 import numpy as np
 from msgspec.structs import replace
@@ -22,13 +23,22 @@ Traversal = list[tuple[int, Sighting]]  # (number of the camera in driving order
 TRACK_NOISE_M = 10.0  # how far a radar track's point may lie behind the one before it
 
 
-def _order(sighting: Sighting) -> tuple[int, str, str]:
-    return sighting.time_us, sighting.event_id, sighting.camera_id or ""
+_time = attrgetter("time_us")
+
+
+def in_order(sightings: Iterable[Sighting]) -> list[Sighting]:
+    """In order of time; at equal times by id, so that the order of arrival never shows."""
+    ordered = sorted(sightings, key=_time)
+    if any(one.time_us == other.time_us for one, other in pairwise(ordered)):
+        ordered.sort(
+            key=lambda sighting: (sighting.time_us, sighting.event_id, sighting.camera_id or "", str(sighting))
+        )
+    return ordered
 
 
 def split_sessions(sightings: Iterable[Sighting], gap_us: int) -> Iterator[list[Sighting]]:
     """The sightings of one vehicle cut where it was not seen for `gap_us` or longer, each part in order of time."""
-    ordered = sorted(sightings, key=_order)
+    ordered = in_order(sightings)
     start = 0
     for at in range(1, len(ordered)):
         if ordered[at].time_us - ordered[at - 1].time_us >= gap_us:
@@ -55,7 +65,7 @@ def _without_duplicates(sightings: Iterable[Sighting]) -> Sightings:
     kept: list[Sighting] = []
     events: set[str] = set()
     reads: set[tuple[str | None, int]] = set()
-    for sighting in sorted(sightings, key=_order):
+    for sighting in in_order(sightings):
         read = (sighting.camera_id, sighting.time_us)
         if sighting.event_id in events or (sighting.camera_id and read in reads):
             continue
@@ -79,7 +89,8 @@ def _by_region(vehicle_id: str, sightings: Sightings) -> Iterator[tuple[str, Sig
 def _camera_passages(section: Section, vehicle_id: str, identity: str, sightings: Sightings) -> Iterator[Passage]:
     number = {camera: index for index, camera in enumerate(section.cameras)}
     seen = [(number[sighting.camera_id or ""], sighting) for sighting in sightings]
-    seen.sort(key=lambda read: (read[1].time_us, read[0]))
+    if any(one.time_us == other.time_us for (_, one), (_, other) in pairwise(seen)):
+        seen.sort(key=lambda read: (read[1].time_us, read[0]))
     for traversal in _traversals(seen, exit_number=len(section.cameras) - 1):
         yield _camera_passage(section, vehicle_id, identity, traversal)
 

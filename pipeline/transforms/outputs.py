@@ -103,8 +103,8 @@ class WriteFiles(beam.PTransform):
     def expand(self, outputs: Outputs) -> None:
         """DIR/NAME-*.ndjson and DIR/summary.json."""
         counted = [
-            outputs[name] | f"Write {name}" >> WriteLines(self._directory, name, name_of, self._recorder)
-            for name, name_of in COUNTED.items()
+            found | f"Write {name}" >> WriteLines(self._directory, name, COUNTED[name], self._recorder)
+            for name, found in outputs.items()
         ]
         _ = counted | "All counts" >> beam.Flatten() | "Write summary" >> WriteSummary(self._directory)
 

@@ -1,0 +1,240 @@
+"""The score of a run: fines against the truth of the traffic.
+
+A fine is right when that plate truly was over the limit, in that section, at that time, at about that speed. Everything
+else that was issued is wrong. A true violation that was neither fined nor put before a person is missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from generator.config import GeneratorError
+from generator.truth import TruePassage, TruthRecord
+from pipeline.enforcement.plates import normalise
+
+TIME_TOLERANCE_S = 1.0
+SPEED_TOLERANCE_KMH = 0.5
+POINT_SPEEDS = "point_speeds"
+
+
+class FineMessage(msgspec.Struct, frozen=True):
+    """The fields of a published fine that the score needs; it may have others."""
+
+    fine_id: str
+    status: str
+    vehicle_id: str
+    entry_time: datetime
+    exit_time: datetime
+    avg_speed: float
+    license_plate: str | None = None
+    radar_id: str = ""
+    revision: int = 1
+
+
+class Verdict(StrEnum):
+    """What became of one fine or one violation."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    MISSED = "missed"
+    REVIEW_OF_VIOLATION = "review of a violation"
+    REVIEW_OF_INNOCENT = "review of an innocent"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One verdict, with its reason in a sentence where the verdict is wrong or missed."""
+
+    verdict: Verdict
+    section_id: str
+    vehicle_id: str
+    explanation: str = ""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How fines compare with the truth. right + missed + reviewed violations = true violations."""
+
+    findings: tuple[Finding, ...]
+    violations: int
+    passages: int
+
+    def of(self, verdict: Verdict) -> tuple[Finding, ...]:
+        """The findings with this verdict."""
+        return tuple(finding for finding in self.findings if finding.verdict is verdict)
+
+    @property
+    def right(self) -> int:
+        """Fines for true violations."""
+        return len(self.of(Verdict.RIGHT))
+
+    @property
+    def wrong(self) -> int:
+        """Fines that should not have been issued."""
+        return len(self.of(Verdict.WRONG))
+
+    @property
+    def missed(self) -> int:
+        """Violations neither fined nor under review."""
+        return len(self.of(Verdict.MISSED))
+
+    @property
+    def reviews(self) -> int:
+        """Cases before a person, of violations and of innocents."""
+        return len(self.of(Verdict.REVIEW_OF_VIOLATION)) + len(self.of(Verdict.REVIEW_OF_INNOCENT))
+
+
+def score(truth: Iterable[TruthRecord], fines: Iterable[FineMessage]) -> Score:
+    """Compare fines with the truth; of each fine_id the highest revision counts, and of equal ones the later."""
+    passages = [record for record in truth if isinstance(record, TruePassage)]
+    judge = _Judge(passages)
+    latest = _latest(fines)
+    findings: list[Finding | None] = [judge.issued(fine) for fine in latest if fine.status == "issued"]
+    findings += [judge.reviewed(fine) for fine in latest if fine.status == "review"]
+    findings += [judge.withdrawn(fine) for fine in latest if fine.status == "withdrawn"]
+    findings += judge.missed()
+    return Score(tuple(f for f in findings if f), sum(passage.over for passage in passages), len(passages))
+
+
+def read_fines(paths: Iterable[Path]) -> list[FineMessage]:
+    """Fines from newline-delimited JSON. Raises GeneratorError with the line that cannot be read."""
+    decoder, fines = msgspec.json.Decoder(FineMessage), []
+    for path in paths:
+        for number, line in enumerate(path.read_bytes().splitlines(), 1):
+            try:
+                fines.append(decoder.decode(line))
+            except msgspec.MsgspecError as error:
+                raise GeneratorError(
+                    f"--fines {path}, line {number}: {error}. Give fines as the pipeline publishes them, one a line."
+                ) from error
+    return fines
+
+
+def _latest(fines: Iterable[FineMessage]) -> list[FineMessage]:
+    latest: dict[str, FineMessage] = {}
+    for fine in fines:
+        if fine.fine_id not in latest or fine.revision >= latest[fine.fine_id].revision:
+            latest[fine.fine_id] = fine
+    return sorted(latest.values(), key=lambda fine: (fine.entry_time, fine.fine_id))
+
+
+class _Judge:
+    """The true passages, and which violations are accounted for so far."""
+
+    def __init__(self, passages: list[TruePassage]) -> None:
+        self._passages = passages
+        self._by_vehicle: dict[str, list[int]] = {}
+        for number, passage in enumerate(passages):
+            self._by_vehicle.setdefault(normalise(passage.vehicle_id), []).append(number)
+        self._fined: set[int] = set()
+        self._reviewed: set[int] = set()
+        self._withdrawn: set[int] = set()
+
+    def issued(self, fine: FineMessage) -> Finding:
+        """Right or wrong."""
+        near = list(self._near(fine))
+        violations = [number for number in near if self._passages[number].over]
+        fitting = [number for number in violations if not _objection(fine, self._passages[number])]
+        if new := [number for number in fitting if number not in self._fined]:
+            self._fined.add(new[0])
+            return Finding(Verdict.RIGHT, fine.radar_id, fine.vehicle_id)
+        return Finding(Verdict.WRONG, fine.radar_id, fine.vehicle_id, self._why_wrong(fine, near, violations, fitting))
+
+    def _why_wrong(self, fine: FineMessage, near: list[int], violations: list[int], fitting: list[int]) -> str:
+        claim = f"fined at {fine.avg_speed:.2f} km/h"
+        if fitting:
+            return f"{claim}: fined twice for one passage"
+        if violations:
+            passage = self._passages[violations[0]]
+            return f"{claim}, truly {passage.avg_speed_kmh:.2f}: {_objection(fine, passage)}{_touched(passage)}"
+        if near:
+            passage = self._passages[near[0]]
+            truly = f"truly {passage.avg_speed_kmh:.2f} where {passage.limit_kmh:.2f} is allowed"
+            return f"{claim}, {truly}{_touched(passage)}"
+        others = self._by_vehicle.get(normalise(fine.vehicle_id), [])
+        known = f"this vehicle has {len(others)} true passages, none then and there" if others else "no such vehicle"
+        touched = sorted({name for number in others for name in self._passages[number].faults})
+        return f"{claim}: {known}" + (f"; faults: {', '.join(touched)}" if touched else "")
+
+    def reviewed(self, fine: FineMessage) -> Finding | None:
+        """A case before a person; a violation that is fined already is not counted again."""
+        violations = [number for number in self._near(fine) if self._passages[number].over]
+        if not violations:
+            return Finding(Verdict.REVIEW_OF_INNOCENT, fine.radar_id, fine.vehicle_id)
+        new = [number for number in violations if number not in self._fined | self._reviewed]
+        self._reviewed.update(new[:1])
+        return Finding(Verdict.REVIEW_OF_VIOLATION, fine.radar_id, fine.vehicle_id) if new else None
+
+    def withdrawn(self, fine: FineMessage) -> Finding:
+        """A fine taken back; a violation behind it then counts as missed."""
+        self._withdrawn.update(self._near(fine))
+        return Finding(Verdict.WITHDRAWN, fine.radar_id, fine.vehicle_id)
+
+    def missed(self) -> list[Finding]:
+        """Violations that nothing accounts for."""
+        open_ = (n for n, p in enumerate(self._passages) if p.over and n not in self._fined | self._reviewed)
+        return [self._missed(number) for number in open_]
+
+    def _missed(self, number: int) -> Finding:
+        passage = self._passages[number]
+        why = f"drove {passage.avg_speed_kmh:.2f} km/h where {passage.limit_kmh:.2f} is allowed"
+        why += ", fine withdrawn" if number in self._withdrawn else ""
+        return Finding(Verdict.MISSED, passage.section_id, passage.vehicle_id, why + _touched(passage))
+
+    def _near(self, fine: FineMessage) -> Iterator[int]:
+        """True passages of the fined vehicle in that section that overlap with the fine's time."""
+        for number in self._by_vehicle.get(normalise(fine.vehicle_id), []):
+            passage = self._passages[number]
+            if passage.basis == POINT_SPEEDS or (passage.section_id == fine.radar_id and _overlap(fine, passage)):
+                yield number
+
+
+def _overlap(fine: FineMessage, passage: TruePassage) -> bool:
+    entry_s, exit_s = _seconds(passage)
+    begins_s, ends_s = fine.entry_time.timestamp(), fine.exit_time.timestamp()
+    return begins_s < exit_s + TIME_TOLERANCE_S and ends_s > entry_s - TIME_TOLERANCE_S
+
+
+def _objection(fine: FineMessage, passage: TruePassage) -> str:
+    """Why a fine is not for this violation; empty if it is."""
+    plate = fine.license_plate
+    if plate is None or (passage.plate is not None and normalise(plate) != normalise(passage.plate)):
+        return f"its plate says {plate!r}, the vehicle's is {passage.plate!r}"
+    if passage.basis != POINT_SPEEDS:
+        entry_s, exit_s = _seconds(passage)
+        off_s = max(abs(fine.entry_time.timestamp() - entry_s), abs(fine.exit_time.timestamp() - exit_s))
+        if off_s > TIME_TOLERANCE_S:
+            return f"its times are {off_s:.1f} s off"
+    if abs(fine.avg_speed - passage.avg_speed_kmh) > SPEED_TOLERANCE_KMH:
+        return f"its speed is more than {SPEED_TOLERANCE_KMH} km/h off"
+    return ""
+
+
+def _seconds(passage: TruePassage) -> tuple[float, float]:
+    return (
+        datetime.fromisoformat(passage.entry_time).timestamp(),
+        datetime.fromisoformat(passage.exit_time).timestamp(),
+    )
+
+
+def _touched(passage: TruePassage) -> str:
+    return f"; faults: {', '.join(passage.faults)}" if passage.faults else "; no fault touched it"
+
+
+def table(result: Score) -> str:
+    """The score for a terminal, then a line for each wrong fine and each missed violation."""
+    counts = [(verdict, len(result.of(verdict))) for verdict in Verdict]
+    rows = [f"  {verdict:<24}{count:>8,}" for verdict, count in counts]
+    head = f"{result.violations:,} violations in {result.passages:,} passages"
+    told = [
+        f"{finding.verdict}: {finding.vehicle_id} in {finding.section_id or 'its section'}: {finding.explanation}"
+        for finding in (*result.of(Verdict.WRONG), *result.of(Verdict.MISSED))
+    ]
+    return "\n".join([head, *rows, *told])
