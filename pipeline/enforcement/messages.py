@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from hashlib import blake2b
 from typing import Annotated, Any
 
@@ -36,7 +37,7 @@ ALLOWED = {
     "plate_region": "a text of up to 16 characters, such as US-NY",
     "plate_confidence": "a number from 0 to 1",
     "vehicle_class": "one of " + ", ".join(sorted(VEHICLE_CLASSES)),
-    "lane": "a whole number",
+    "lane": "a whole number from -1000 to 1000",
     "image_url": "an address that begins with gs://",
     "event_id": "a text of 1 to 256 characters",
 }
@@ -59,7 +60,7 @@ class _Wire(msgspec.Struct):
     plate_region: Annotated[str, msgspec.Meta(max_length=16)] | None = None
     plate_confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     vehicle_class: str | None = None
-    lane: int | None = None
+    lane: Annotated[int, msgspec.Meta(ge=-1000, le=1000)] | None = None
     image_url: Annotated[str, msgspec.Meta(pattern=r"^gs://[^/]+/.+", max_length=1024)] | None = None
     event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
 
@@ -101,8 +102,9 @@ def decode(message: Message) -> Iterator[tuple[Sighting | Rejected, Part]]:
     except Refusal as refusal:
         yield rejected(message, STAGE, refusal.reason, str(refusal), refusal.field), lambda: message
         return
+    raw = cache(lambda: _split(data, lines=lines))
     for index, one in enumerate(found):
-        part = partial(_part, message, data, index, lines=lines)
+        part = partial(_part, message, raw, index)
         try:
             yield (_sighting(one, message, index) if isinstance(one, _Wire) else _checked(one, message, index)), part
         except Refusal as refusal:
@@ -124,11 +126,10 @@ def _all_sound(data: bytes, *, lines: bool, named: bool) -> list[_StrictWire]:
     return found if named or all(wire.event_id for wire in found) else []
 
 
-def _part(message: Message, data: bytes, index: int, *, lines: bool) -> Message:
+def _part(message: Message, objects: Callable[[], list[Raw]], index: int) -> Message:
     """The message with this object alone; what described the whole no longer holds."""
-    raw = bytes(_split(data, lines=lines)[index])
     attributes = {name: value for name, value in message.attributes.items() if not name.startswith("content_")}
-    return msgspec.structs.replace(message, data=raw, attributes=attributes)
+    return msgspec.structs.replace(message, data=bytes(objects()[index]), attributes=attributes)
 
 
 def _inflate(message: Message) -> bytes:
@@ -196,9 +197,10 @@ def _array(text: bytes) -> list[Raw]:
     try:
         return list(_array_decoder.decode(text))
     except (msgspec.DecodeError, RecursionError):
-        return list(_array_with_faults(text))
+        return list(_array_with_faults(text)) or [text]
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: cannot be encoded
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 
 
@@ -235,9 +237,17 @@ def _parse(raw: Raw) -> dict[str, Any]:
 def _parse_leniently(raw: bytes, error: Exception) -> object:
     """Python's parser takes NaN and Infinity, which are no JSON but are sent; the field can then be named."""
     try:
-        return json.loads(raw)
+        found = json.loads(raw, parse_constant=str, parse_float=_finite_or_text)
     except (ValueError, RecursionError):
         raise Refusal("malformed_json", f"not JSON: {error}") from error
+    for field in _FIELDS & found.keys() if isinstance(found, dict) else ():
+        if isinstance(found[field], str) and _SURROGATE.search(found[field]):
+            raise Refusal("invalid_field", f"{field}: found {_shown(found[field])}; allowed: {ALLOWED[field]}", field)
+    return found
+
+
+def _finite_or_text(number: str) -> float | str:
+    return number if math.isinf(float(number)) else float(number)
 
 
 def _checked(raw: Raw, message: Message, index: int) -> Sighting:
@@ -253,15 +263,20 @@ def _checked(raw: Raw, message: Message, index: int) -> Sighting:
 
 
 def _sighting(wire: _Wire, message: Message, index: int, extra: str | None = None) -> Sighting:
+    """Without a time of its own it is seen when its message was published, a microsecond after the one before it:
+    so the order in the message is kept."""
     if wire.camera_id is None and wire.location is None:
         raise Refusal("missing_field", "neither camera_id nor location; one of them is needed", "camera_id")
     if wire.vehicle_class is not None and wire.vehicle_class not in VEHICLE_CLASSES:
         error = f"vehicle_class: found {_shown(wire.vehicle_class)}; allowed: {ALLOWED['vehicle_class']}"
         raise Refusal("invalid_field", error, "vehicle_class")
+    seen_us = message.received_us + index
     return Sighting(
         event_id=wire.event_id or f"{message.message_id}-{index:06d}",
         vehicle_id=wire.vehicle_id,
-        time_us=message.received_us if wire.timestamp is None else _time_us(wire.timestamp, message.received_us),
+        time_us=message.received_us + index
+        if wire.timestamp is None
+        else _time_us(wire.timestamp, message.received_us),
         timed=wire.timestamp is not None,
         camera_id=wire.camera_id,
         location=wire.location,
@@ -311,4 +326,4 @@ def _time_us(found: str | float, received_us: int) -> int:
 
 def _extra(found: dict[str, Any]) -> str:
     unknown = {name: value for name, value in found.items() if name not in _FIELDS}
-    return json.dumps(unknown, sort_keys=True, default=str)
+    return json.dumps(unknown, sort_keys=True)

@@ -173,7 +173,7 @@ class Case(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def passage_id(section_id: str, vehicle: str, first_us: int) -> str:
     """UUIDv5 of section, vehicle and time of entry: the same passage always has the same id."""
-    return str(uuid.uuid5(ID_NAMESPACE, f"{section_id}|{vehicle}|{first_us}"))
+    return str(uuid.uuid5(ID_NAMESPACE, f"{len(section_id)}|{section_id}|{vehicle}|{first_us}"))
 
 
 def fine_id(passage: str) -> str:

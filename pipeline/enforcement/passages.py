@@ -20,6 +20,7 @@ from pipeline.enforcement.sections import Section
 Sightings = Sequence[Sighting]
 Traversal = list[tuple[int, Sighting]]  # (number of the camera in driving order, sighting)
 
+SHORT_LEG = 0.1  # of the mean leg of a track
 TRACK_NOISE_M = 10.0  # how far a radar track's point may lie behind the one before it
 
 
@@ -126,31 +127,54 @@ def _camera_passage(section: Section, vehicle_id: str, identity: str, traversal:
 def _track_passage(section: Section, vehicle_id: str, identity: str, sightings: Sightings) -> Iterator[Passage]:
     """A radar track: points with a place, of which some tell their time and the others only their speed."""
     passage = _seen(section, vehicle_id, identity, sightings)
-    if len(sightings) < 2:
-        yield _unmeasurable(passage, sightings[0], None, (Reason.SINGLE_SIGHTING,))
+    timed = all(sighting.timed for sighting in sightings)
+    points = sightings if timed else _different_points(sightings)
+    if len(points) < 2:
+        yield _unmeasurable(passage, points[0], None, (Reason.SINGLE_SIGHTING,))
         return
-    places = [sighting.location or (0.0, 0.0) for sighting in sightings]
-    along = speed.chainages_m(places, section.line) if section.line else speed.track_chainages_m(places)
-    if all(sighting.timed for sighting in sightings):
-        backwards = bool((np.diff(along) < -TRACK_NOISE_M).any())
-        distance_m = float(along[-1] - along[0])
-        yield _timed(passage, sightings[0], sightings[-1], distance_m, ambiguous=backwards)
-    else:
-        yield _by_point_speeds(passage, sightings, along)
+    measure_along = _by_time if timed else _by_point_speeds
+    measured = [measure_along(passage, points, along) for along in _directions(section, points)]
+    yield min(measured, key=lambda found: found.avg_speed_kmh or 0.0)
 
 
-def _by_point_speeds(passage: Passage, sightings: Sightings, along: speed.Metres) -> Passage:
+def _by_time(passage: Passage, points: Sightings, along: speed.Metres) -> Passage:
+    backwards = bool((np.diff(along) < -TRACK_NOISE_M).any())
+    return _timed(passage, points[0], points[-1], float(along[-1] - along[0]), ambiguous=backwards)
+
+
+def _different_points(sightings: Sightings) -> Sightings:
+    """Without points that only repeat another one's place and speed: the same point, published twice."""
+    return list({(sighting.location, sighting.speed_kmh): sighting for sighting in reversed(sightings)}.values())[::-1]
+
+
+def _directions(section: Section, points: Sightings) -> list[speed.Metres]:
+    """Chainages in driving direction, told by the section's line or else by the order in time; both if neither tells."""
+    places = [point.location or (0.0, 0.0) for point in points]
+    if section.line:
+        return [speed.chainages_m(places, section.line)]
+    along = speed.track_chainages_m(places)
+    backwards = along.max() - along
+    times_us = np.array([point.time_us for point in points], dtype=np.float64)
+    trend = float((times_us - times_us.mean()) @ along)
+    if trend == 0:
+        return [along, backwards]
+    return [along if trend > 0 else backwards]
+
+
+def _by_point_speeds(passage: Passage, points: Sightings, along: speed.Metres) -> Passage:
     order = np.argsort(along, kind="stable")
-    points, chainages = [sightings[index] for index in order], along[order]
-    entry, leaving = points[0], points[-1]
-    if any(point.speed_kmh is None for point in points[:-1]):
+    ordered, chainages = [points[index] for index in order], along[order]
+    entry, leaving = ordered[0], ordered[-1]
+    if any(point.speed_kmh is None for point in ordered[:-1]):
         return _unmeasurable(passage, entry, leaving, (Reason.SPEED_MISSING,))
-    speeds_kmh = np.array([point.speed_kmh or 0.0 for point in points])
+    speeds_kmh = np.array([point.speed_kmh or 0.0 for point in ordered])
     travel_time_s = speed.point_speeds_time_s(chainages, speeds_kmh)
-    distance_m = float(chainages[-1] - chainages[0])
     if not np.isfinite(travel_time_s):
         return _unmeasurable(passage, entry, leaving, (Reason.NO_TRAVEL_TIME,))
-    return _measured(passage, entry, leaving, distance_m, travel_time_s, Basis.POINT_SPEEDS)
+    legs = np.diff(chainages)
+    # Points that nearly coincide may be those of two trips: without times nothing else tells them apart.
+    passage = replace(passage, ambiguous=bool((legs < SHORT_LEG * legs.mean()).any()))
+    return _measured(passage, entry, leaving, float(legs.sum()), travel_time_s, Basis.POINT_SPEEDS)
 
 
 def _seen(section: Section, vehicle_id: str, identity: str, seen: Sightings) -> Passage:

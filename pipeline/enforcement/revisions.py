@@ -17,10 +17,12 @@ from pipeline.enforcement.policy import is_suspected
 
 
 class Published(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A passage as last passed on, how many sightings its session held then, and whether it was ever suspected."""
+    """A passage as last passed on, the session it was in (span, number of sightings), and whether it was ever suspected."""
 
     passage: Passage
-    n_session: int
+    session_first_us: int
+    session_last_us: int
+    session_n: int
     ever_suspected: bool
 
 
@@ -36,8 +38,10 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def revise(history: History, session: Session) -> tuple[list[Change], History]:
     """What to pass on of `session`, and the history that remembers it. The session's passages are decided."""
-    touched = [old for old in history if session.first_us <= old.passage.first_us <= session.last_us]
-    if any(old.n_session > session.n_sightings for old in touched):
+    touched = [
+        old for old in history if session.first_us <= old.session_last_us and old.session_first_us <= session.last_us
+    ]
+    if any(old.session_n > session.n_sightings for old in touched):
         return [], history  # an earlier, smaller look that arrived after a later one
     now = {passage.passage_id for passage in session.passages}
     before = {old.passage.passage_id: old for old in touched}
@@ -46,7 +50,7 @@ def revise(history: History, session: Session) -> tuple[list[Change], History]:
     suspected_before = any(old.ever_suspected for old in gone)
     for passage in session.passages:
         changes.extend(_change(before.get(passage.passage_id), passage, suspected_before=suspected_before))
-    return changes, _remember(history, changes, session.n_sightings)
+    return changes, _remember(history, changes, session)
 
 
 def _superseded(old: Passage) -> Change:
@@ -72,14 +76,16 @@ def _same(old: Passage, passage: Passage) -> bool:
     return replace(old, revision=1, n_sightings=0, reasons=reasons) == replace(passage, revision=1, n_sightings=0)
 
 
-def _remember(history: History, changes: list[Change], n_session: int) -> History:
+def _remember(history: History, changes: list[Change], session: Session) -> History:
+    """The history with the changed passages; what is not changed still knows that it was part of this session."""
     suspected = {old.passage.passage_id for old in history if old.ever_suspected}
-    changed = {change.passage.passage_id for change in changes}
-    return tuple(old for old in history if old.passage.passage_id not in changed) + tuple(
-        Published(
-            change.passage,
-            n_session,
-            ever_suspected=is_suspected(change.passage) or change.passage.passage_id in suspected,
-        )
-        for change in changes
+    changed = {change.passage.passage_id: change.passage for change in changes}
+    of_session = {passage.passage_id for passage in session.passages} | changed.keys()
+    span = (session.first_us, session.last_us, session.n_sightings)
+    latest = {old.passage.passage_id: old.passage for old in history} | changed
+    others = tuple(old for old in history if old.passage.passage_id not in of_session)
+    return others + tuple(
+        Published(passage, *span, ever_suspected=passage_id in suspected or is_suspected(passage))
+        for passage_id, passage in latest.items()
+        if passage_id in of_session
     )

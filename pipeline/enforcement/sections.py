@@ -16,6 +16,7 @@ from pipeline.enforcement.speed import line_length_m
 KMH_PER_MPH = 1.609344
 SLOWEST_KMH = 10.0
 TRACK_GAP_S = 30.0
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?")
 _LIMIT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(mph|km/h)\s*", re.IGNORECASE)
 
 
@@ -101,8 +102,11 @@ def _error(field: str, found: object, allowed: str) -> SectionError:
     return SectionError(f"{field}: found {found!r}; allowed: {allowed}.")
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML lets a later key silently replace an earlier one; for a camera named twice that is a wrong distance."""
+class _PlainTexts(yaml.BaseLoader):
+    """Every scalar as it is written, so that a camera named NO or 010 keeps its name; and no key twice.
+
+    YAML lets a later key silently replace an earlier one; for a camera named twice that is a wrong distance.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
@@ -117,7 +121,7 @@ class _UniqueKeys(yaml.SafeLoader):
 
 def _load_yaml(text: str) -> Mapping[str, Any]:
     try:
-        document = yaml.load(text, _UniqueKeys)  # noqa: S506 (a SafeLoader)
+        document = yaml.load(text, _PlainTexts)  # noqa: S506 (a BaseLoader makes texts, lists and mappings only)
     except yaml.YAMLError as error:
         raise SectionError(f"file: not YAML: {' '.join(str(error).split())}.") from error
     except TypeError as error:
@@ -157,7 +161,7 @@ def _coordinates(found: object, field: str) -> Coordinates:
 
 
 def _number(found: object, field: str, allowed: str, accept: Callable[[float], bool]) -> float:
-    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found) or not accept(found):
+    if not isinstance(found, str) or not _NUMBER.fullmatch(found) or not accept(float(found)):
         raise _error(field, found, allowed)
     return float(found)
 
@@ -166,7 +170,7 @@ def _section(entry: object, field: str, cameras: Mapping[str, Coordinates]) -> S
     if not isinstance(entry, dict):
         raise _error(field, entry, "a mapping with id, limit and cameras or line")
     section_id = entry.get("id")
-    if not isinstance(section_id, str | int) or isinstance(section_id, bool) or not str(section_id).strip():
+    if not isinstance(section_id, str) or not section_id.strip():
         raise _error(f"{field}.id", section_id, "a name for the section")
     field = f"section {section_id}"
     _known(entry, {"id", "name", "region", "cameras", "length_m", "line", "limit"}, field)
@@ -188,7 +192,7 @@ def _section(entry: object, field: str, cameras: Mapping[str, Coordinates]) -> S
 
 
 def _list(found: object, field: str) -> list[Any]:
-    if found is None:
+    if found in (None, "", "~", "null"):
         return []
     if not isinstance(found, list):
         raise _error(field, found, "a list")

@@ -1,7 +1,7 @@
 """Distance, time and speed.
 
-Coordinates become metres on a plane that touches the sphere at the line's first point: over a road section (tens of
-kilometres) its error is below one part in ten thousand, and it makes projection a dot product.
+Coordinates become metres on a plane that touches the WGS 84 ellipsoid at the line's first point: over a road section
+(tens of kilometres) its error is below one part in ten thousand, and it makes projection a dot product.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from pipeline.enforcement.model import Coordinates
 
-EARTH_RADIUS_M = 6_371_008.8  # mean radius, IUGG
+EQUATOR_RADIUS_M = 6_378_137.0  # WGS 84, as GPS receivers use it
+ECCENTRICITY_SQUARED = 6.694379990141e-3
 Metres = npt.NDArray[np.float64]
 
 
@@ -27,8 +28,12 @@ def plane_m(points: Sequence[Coordinates], origin: Coordinates) -> Metres:
     """Points (n, 2) in metres east and north of `origin`."""
     degrees = np.asarray(points, dtype=np.float64).reshape(-1, 2) - np.asarray(origin)
     degrees[:, 1] = (degrees[:, 1] + 180.0) % 360.0 - 180.0
-    north = np.radians(degrees[:, 0]) * EARTH_RADIUS_M
-    east = np.radians(degrees[:, 1]) * EARTH_RADIUS_M * math.cos(math.radians(origin[0]))
+    latitude = math.radians(origin[0])
+    flattening = 1.0 - ECCENTRICITY_SQUARED * math.sin(latitude) ** 2
+    meridian_radius_m = EQUATOR_RADIUS_M * (1.0 - ECCENTRICITY_SQUARED) / flattening**1.5
+    parallel_radius_m = EQUATOR_RADIUS_M / math.sqrt(flattening) * math.cos(latitude)
+    north = np.radians(degrees[:, 0]) * meridian_radius_m
+    east = np.radians(degrees[:, 1]) * parallel_radius_m
     return np.column_stack([east, north])
 
 
@@ -54,9 +59,9 @@ def chainages_m(points: Sequence[Coordinates], line: Sequence[Coordinates]) -> M
 
 
 def track_chainages_m(points: Sequence[Coordinates]) -> Metres:
-    """How far along their own straight track each point lies, in metres (n), in the order in which they were sent.
+    """How far along the straight line between the two points farthest apart each point lies, in metres (n).
 
-    The track runs between the two points farthest apart; the order of sending says which of them is its start.
+    Which of the two is the start is not said: `length - chainages` is the same track driven the other way.
     """
     positions = plane_m(points, points[0])
     apart = np.hypot(*np.moveaxis(positions[:, None, :] - positions[None, :, :], 2, 0))
@@ -65,8 +70,7 @@ def track_chainages_m(points: Sequence[Coordinates]) -> Metres:
     if length == 0:
         return np.zeros(len(positions))
     along: Metres = (positions - positions[start]) @ ((positions[end] - positions[start]) / length)
-    order = np.arange(len(along)) - (len(along) - 1) / 2
-    return along if float(along @ order) >= 0 else length - along
+    return along
 
 
 def point_speeds_time_s(chainages: Metres, speeds_kmh: npt.NDArray[np.float64]) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, BinaryIO
+from hashlib import blake2b
+from typing import Any, BinaryIO, NamedTuple
 
 import apache_beam as beam
 from apache_beam.io.filebasedsource import FileBasedSource
@@ -16,6 +17,7 @@ from pipeline.enforcement.model import Message
 from pipeline.options import Settings
 
 BLOCK_BYTES = 64 * 1024
+MIN_LINE_BYTES = 32  # no sighting is shorter
 
 
 class ReadMessages(beam.PTransform):
@@ -58,15 +60,25 @@ def message_of_pubsub(message: PubsubMessage, timestamp: Any = beam.DoFn.Timesta
     return Message(message.data, message.message_id or "", received_us, dict(message.attributes or {}))
 
 
-def message_of_block(block: bytes, received_us: int) -> Message:
-    """A message of JSON lines."""
-    return Message(block, "", received_us, {"content_type": LINES})
+class Block(NamedTuple):
+    """Whole lines of a file, and where in it they begin."""
+
+    file_name: str
+    position: int
+    lines: bytes
+
+
+def message_of_block(block: Block, received_us: int) -> Message:
+    """A message of JSON lines. Its id and time keep the order of the file for sightings that have neither."""
+    name = blake2b(block.file_name.encode(), digest_size=8).hexdigest()
+    message_id = f"{name}-{block.position:015d}"
+    return Message(block.lines, message_id, received_us + block.position // MIN_LINE_BYTES, {"content_type": LINES})
 
 
 class BlocksOfLines(FileBasedSource):
     """Whole lines of files, many at once: what Beam's runners do for each element costs more than decoding a line."""
 
-    def read_records(self, file_name: str, range_tracker: OffsetRangeTracker) -> Iterator[bytes]:
+    def read_records(self, file_name: str, range_tracker: OffsetRangeTracker) -> Iterator[Block]:
         """Lines that begin in the tracker's range, in blocks of about BLOCK_BYTES."""
         with self.open_file(file_name) as file:
             position = _first_line(file, range_tracker.start_position())
@@ -78,7 +90,7 @@ class BlocksOfLines(FileBasedSource):
                 block = _claimed(block, position, range_tracker)
                 if not block:
                     return
-                yield block
+                yield Block(file_name, position, block)
                 position += len(block)
 
 
