@@ -274,9 +274,7 @@ def _sighting(wire: _Wire, message: Message, index: int, extra: str | None = Non
     return Sighting(
         event_id=wire.event_id or f"{message.message_id}-{index:06d}",
         vehicle_id=wire.vehicle_id,
-        time_us=message.received_us + index
-        if wire.timestamp is None
-        else _time_us(wire.timestamp, message.received_us),
+        time_us=seen_us if wire.timestamp is None else _time_us(wire.timestamp, message.received_us),
         timed=wire.timestamp is not None,
         camera_id=wire.camera_id,
         location=wire.location,

@@ -148,7 +148,7 @@ def _different_points(sightings: Sightings) -> Sightings:
 
 
 def _directions(section: Section, points: Sightings) -> list[speed.Metres]:
-    """Chainages in driving direction, told by the section's line or else by the order in time; both if neither tells."""
+    """Chainages in driving direction: by the section's line, or else by the order in time; both if neither tells."""
     places = [point.location or (0.0, 0.0) for point in points]
     if section.line:
         return [speed.chainages_m(places, section.line)]

@@ -17,7 +17,7 @@ from pipeline.enforcement.policy import is_suspected
 
 
 class Published(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A passage as last passed on, the session it was in (span, number of sightings), and whether it was ever suspected."""
+    """A passage as last passed on, the span and size of its session, and whether it was ever suspected."""
 
     passage: Passage
     session_first_us: int
