@@ -1,13 +1,13 @@
 # Needs Python 3.11 to 3.14 and nothing else; everything is installed into .venv.
 PYTHON ?= python3
-VEHICLES ?= 240
-SEED ?= 1
+VEHICLES ?= 80
+SEED ?= 58
 UV_VERSION = 0.13.9
 VENV = .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
 
-.PHONY: demo test setup check format lock clean
+.PHONY: demo test setup check format lock bench clean
 
 demo: setup  ## watch the whole system work on this machine
 	@$(BIN)/python -m demo --vehicles $(VEHICLES) --seed $(SEED)
@@ -37,6 +37,9 @@ format: setup
 
 lock: setup  ## pin what setup.py allows
 	$(BIN)/uv pip compile setup.py --all-extras --universal --python-version 3.11 --no-header --no-annotate --quiet --output-file requirements.txt
+
+bench: setup  ## measure the bounded and the streaming job on this machine
+	$(BIN)/python -m bench
 
 clean:  ## remove all that make made
 	rm -rf $(VENV) out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

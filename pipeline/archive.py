@@ -12,6 +12,7 @@ import requests
 from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
+from google.cloud.storage.exceptions import DataCorruption
 from google.cloud.storage.retry import DEFAULT_RETRY
 from msgspec.structs import replace
 
@@ -25,7 +26,12 @@ MAX_ANSWER_BYTES = 64 * 1024
 REQUEST_TIMEOUT_S = 10.0
 RETRY = DEFAULT_RETRY.with_timeout(20.0)
 PAUSE_AFTER_FAILURE_S = 30.0
-_KINDS = {b"\xff\xd8\xff": ("jpg", "image/jpeg"), b"\x89PNG\r\n\x1a\n": ("png", "image/png")}
+# What a picture begins with, what stands near its end, the suffix and type of its file.
+_KINDS = (
+    (b"\xff\xd8\xff", b"\xff\xd9", "jpg", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", b"IEND", "png", "image/png"),
+)
+_END_BYTES = 1024  # some cameras write a few bytes after the end
 _log = logging.getLogger(__name__)
 
 
@@ -81,7 +87,8 @@ class EvidenceArchive:
         try:
             return self._ask(self._cars_api, sighting.vehicle_id)
         except fetch.FetchError as error:
-            self._ask_again_at = time.monotonic() + PAUSE_AFTER_FAILURE_S
+            if not error.answered:
+                self._ask_again_at = time.monotonic() + PAUSE_AFTER_FAILURE_S
             raise PictureError(Reason.PICTURE_UNAVAILABLE, str(error)) from error
 
     def _ask(self, cars_api: str, vehicle_id: str) -> bytes:
@@ -90,7 +97,7 @@ class EvidenceArchive:
         body, _ = fetch.get(self._http, question, trusted=cars_api, max_bytes=MAX_ANSWER_BYTES)
         try:
             url = msgspec.json.decode(body, type=_CarsAnswer).image_url
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise PictureError(
                 Reason.PICTURE_INVALID, f"--cars_api did not answer {{'image_url': ...}}: {error}"
             ) from error
@@ -100,14 +107,16 @@ class EvidenceArchive:
         return data
 
     def _download(self, url: str) -> bytes:
-        parts = urlsplit(url)
-        blob = self._client.bucket(parts.netloc).blob(url.removeprefix(f"gs://{parts.netloc}/"))
+        bucket, _, name = url.removeprefix("gs://").partition("/")
+        if not (bucket[:1].isalnum() and bucket[-1:].isalnum() and name):
+            raise PictureError(Reason.PICTURE_INVALID, f"{url!r} names no picture; allowed: gs://BUCKET/NAME")
         try:
+            blob = self._client.bucket(bucket).blob(name)
             data: bytes = blob.download_as_bytes(end=MAX_PICTURE_BYTES, timeout=REQUEST_TIMEOUT_S, retry=RETRY)
         except NotFound as error:
             raise PictureError(Reason.PICTURE_MISSING, f"{url} does not exist") from error
-        except (GoogleAPIError, GoogleAuthError, requests.RequestException) as error:
-            raise PictureError(Reason.PICTURE_UNAVAILABLE, f"{url}: {error}") from error
+        except (GoogleAPIError, GoogleAuthError, DataCorruption, requests.RequestException, ValueError) as error:
+            raise PictureError(Reason.PICTURE_UNAVAILABLE, f"{url!r}: {error}") from error
         if len(data) > MAX_PICTURE_BYTES:
             raise PictureError(Reason.PICTURE_INVALID, f"{url} has more than {MAX_PICTURE_BYTES} bytes")
         return data
@@ -135,7 +144,9 @@ class EvidenceArchive:
 
 
 def _kind(data: bytes) -> tuple[str, str]:
-    for magic, kind in _KINDS.items():
-        if data.startswith(magic):
-            return kind
+    for start, end, suffix, content_type in _KINDS:
+        if data.startswith(start):
+            if end not in data[-_END_BYTES:]:
+                raise PictureError(Reason.PICTURE_INVALID, f"the picture breaks off after {len(data)} bytes")
+            return suffix, content_type
     raise PictureError(Reason.PICTURE_INVALID, f"neither a JPEG nor a PNG picture ({len(data)} bytes)")

@@ -7,6 +7,7 @@ VISION_EMULATOR_HOST (host:port) is ours, since the Vision client has none.
 from __future__ import annotations
 
 import os
+from functools import cache
 
 import grpc
 from google.auth.credentials import AnonymousCredentials
@@ -25,22 +26,36 @@ def subscriber() -> pubsub_v1.SubscriberClient:
 
 
 def storage_client(project: str | None = None) -> storage.Client:
-    """A Cloud Storage client."""
-    if os.environ.get("STORAGE_EMULATOR_HOST"):
+    """A Cloud Storage client, the same one for all threads: the local runner sets steps up again for every bundle."""
+    return _storage_client(project, os.environ.get("STORAGE_EMULATOR_HOST"))
+
+
+@cache
+def _storage_client(project: str | None, address: str | None) -> storage.Client:
+    if address:
         return storage.Client(project=project or "local", credentials=AnonymousCredentials())
     return storage.Client(project=project)
 
 
 def bigquery_client(project: str | None = None) -> bigquery.Client:
-    """A BigQuery client."""
-    if os.environ.get("BIGQUERY_EMULATOR_HOST"):
+    """A BigQuery client, the same one for all threads."""
+    return _bigquery_client(project, os.environ.get("BIGQUERY_EMULATOR_HOST"))
+
+
+@cache
+def _bigquery_client(project: str | None, address: str | None) -> bigquery.Client:
+    if address:
         return bigquery.Client(project=project or "local", credentials=AnonymousCredentials())
     return bigquery.Client(project=project)
 
 
 def vision_client() -> vision.ImageAnnotatorClient:
-    """A Vision client."""
-    address = os.environ.get("VISION_EMULATOR_HOST")
+    """A Vision client, the same one for all threads."""
+    return _vision_client(os.environ.get("VISION_EMULATOR_HOST"))
+
+
+@cache
+def _vision_client(address: str | None) -> vision.ImageAnnotatorClient:
     if not address:
         return vision.ImageAnnotatorClient()
     return vision.ImageAnnotatorClient(transport=ImageAnnotatorGrpcTransport(channel=grpc.insecure_channel(address)))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
 import time
+from concurrent.futures import Future
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -19,7 +21,11 @@ CHUNK_BYTES = 64 * 1024
 
 
 class FetchError(Exception):
-    """Why nothing was fetched."""
+    """Why nothing was fetched. `answered`: the server works, it only has no such thing (4xx)."""
+
+    def __init__(self, text: str, *, answered: bool = False) -> None:
+        super().__init__(text)
+        self.answered = answered
 
 
 def session() -> requests.Session:
@@ -45,6 +51,23 @@ def get(http: requests.Session, url: str, *, trusted: str, max_bytes: int) -> tu
 
     Only public addresses are asked, and the origin of `trusted`, which the operator configured. Raises FetchError.
     """
+    found: Future[tuple[bytes, str]] = Future()
+
+    def follow() -> None:
+        try:
+            found.set_result(_follow(http, url, trusted, max_bytes))
+        except BaseException as error:  # noqa: BLE001 (raised again by result)
+            found.set_exception(error)
+
+    # A server that sends a byte now and then keeps each read within its time, so the whole is waited for from outside.
+    threading.Thread(target=follow, name="fetch", daemon=True).start()
+    try:
+        return found.result(TOTAL_TIMEOUT_S)
+    except TimeoutError as error:
+        raise FetchError(f"GET {url}: not complete after {TOTAL_TIMEOUT_S:g} s") from error
+
+
+def _follow(http: requests.Session, url: str, trusted: str, max_bytes: int) -> tuple[bytes, str]:
     deadline = time.monotonic() + TOTAL_TIMEOUT_S
     for _ in range(MAX_REDIRECTS + 1):
         _check_target(url, trusted)
@@ -55,7 +78,7 @@ def get(http: requests.Session, url: str, *, trusted: str, max_bytes: int) -> tu
                 if not response.is_redirect:
                     return _body(response, max_bytes, deadline), response.headers.get("content-type", "")
                 url = urljoin(url, response.headers["location"])
-        except (requests.RequestException, UnicodeError) as error:
+        except (requests.RequestException, ValueError) as error:
             raise FetchError(f"GET {url}: {type(error).__name__}: {error}") from error
     raise FetchError(f"GET {url}: more than {MAX_REDIRECTS} redirects")
 
@@ -80,7 +103,8 @@ def _check_target(url: str, trusted: str) -> None:
 
 def _body(response: requests.Response, max_bytes: int, deadline: float) -> bytes:
     if response.status_code != requests.codes.ok:
-        raise FetchError(f"GET {response.url}: the answer was {response.status_code}")
+        error = f"GET {response.url}: the answer was {response.status_code}"
+        raise FetchError(error, answered=400 <= response.status_code < 500)
     body = bytearray()
     for chunk in response.iter_content(CHUNK_BYTES):
         body += chunk

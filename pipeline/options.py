@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from apache_beam.io.filesystem import BeamIOError
@@ -23,6 +23,8 @@ from pipeline.enforcement.sections import KMH_PER_MPH, Network, SectionError
 LOCAL_RUNNERS = ("DirectRunner", "BundleBasedDirectRunner", "FnApiRunner", "PrismRunner")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_PROJECT = re.compile(r"[a-z][-a-z0-9:.]{4,61}[a-z0-9]")  # as Beam takes it for Pub/Sub
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
 _SPEED = re.compile(r"(\d+(?:\.\d+)?)\s*(mph|km/h)", re.IGNORECASE)
 
 
@@ -109,9 +111,27 @@ class Settings(NamedTuple):
     privacy_secret: str | None
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise OptionError(message.removeprefix("argument "))
+
+
+def _print_help() -> NoReturn:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline [section-speed]",
+        description="Sightings in, fines out.",
+        epilog="Every option of Apache Beam works too, such as --runner.",
+    )
+    SectionSpeedOptions._add_argparse_args(parser)
+    parser.parse_args(["--help"])
+    raise SystemExit(0)
+
+
 def parse(argv: Sequence[str]) -> PipelineOptions:
     """The options of a command line. Raises OptionError for an option that neither we nor Beam know."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    if {"-h", "--help"} & set(argv):
+        _print_help()
+    parser = _Parser(add_help=False, allow_abbrev=False)
     for known in PipelineOptions.__subclasses__():
         known._add_argparse_args(parser)
     _, unknown = parser.parse_known_args(list(argv))
@@ -128,6 +148,10 @@ def check(options: PipelineOptions) -> Settings:
     own = options.view_as(SectionSpeedOptions)
     streaming = _is_streaming(own)
     project = own.project_id or options.view_as(GoogleCloudOptions).project or os.environ.get("GOOGLE_CLOUD_PROJECT")
+    if project and not _PROJECT.fullmatch(project):
+        raise OptionError(
+            f"--project_id: found {project!r}; allowed: a project id of 6 to 63 characters, a-z 0-9 - : ."
+        )
     network = _network(own)
     gap_s = network.session_gap_s() if own.session_gap is None else duration_s(own.session_gap, "--session_gap")
     lateness_s = duration_s(own.allowed_lateness, "--allowed_lateness")
@@ -207,6 +231,11 @@ def _network(own: SectionSpeedOptions) -> Network:
         raise OptionError(
             f"--radar_id: found {own.radar_id!r}; allowed: a section of {own.sections}: {', '.join(network.sections)}"
         )
+    if own.radar_id and network.sections[own.radar_id].cameras:
+        raise OptionError(
+            f"--radar_id: found {own.radar_id!r}, a section with cameras; allowed: a section with a line, for "
+            "sightings that name no camera. Leave it out where all sightings name theirs"
+        )
     return network
 
 
@@ -226,6 +255,8 @@ def _input(own: SectionSpeedOptions, project: str | None, *, streaming: bool) ->
     if streaming:
         return resource_name(own.input_subscription, "subscriptions", "--input_subscription", project)
     pattern = str(own.input)
+    if "://" not in pattern:
+        pattern = os.path.abspath(pattern)  # Beam finds no pattern that is relative to this folder
     try:
         found = FileSystems.match([pattern])[0].metadata_list
     except (OSError, BeamIOError, ValueError) as error:
@@ -251,8 +282,8 @@ def _output_dir(path: str) -> str:
 
 def resource_name(name: str, kind: str, option: str, project: str | None) -> str:
     """The full name of a topic or subscription given by its short or full name. Raises OptionError."""
-    full = re.fullmatch(rf"projects/([^/]+)/{kind}/([^/]+)", name)
-    short = name if re.fullmatch(r"[A-Za-z][A-Za-z0-9._~+%-]{2,254}", name) else None
+    full = re.fullmatch(rf"projects/{_PROJECT.pattern}/{kind}/{_NAME.pattern}", name)
+    short = name if _NAME.fullmatch(name) else None
     if full:
         return name
     if short is None:

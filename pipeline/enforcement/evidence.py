@@ -19,12 +19,13 @@ SURE_CAMERA = 0.9  # below this confidence in its own reading, a camera's pictur
 
 
 def sightings_to_show(passage: Passage) -> tuple[Sighting, ...]:
-    """The sightings whose pictures the case needs: exit and entry of a camera section, one that has a picture of a
-    radar track (all its points are one instrument's)."""
+    """The sightings whose pictures the case needs: exit and entry of a camera section; of a radar track, which is one
+    instrument's, those of its ends that have a picture, or else one to ask for."""
     ends = tuple(sighting for sighting in (passage.exit, passage.entry) if sighting is not None)
     if any(sighting.camera_id for sighting in ends):
         return ends
-    return tuple(sighting for sighting in ends if sighting.image_url)[:1] or ends[:1]
+    shown = tuple(sighting for sighting in ends if sighting.image_url) or ends[:1]
+    return shown[:1] if len({sighting.image_url for sighting in shown}) == 1 else shown
 
 
 def picture_of(sighting: Sighting) -> Picture:
@@ -46,8 +47,8 @@ def case_of(passage: Passage) -> Case:
 def next_to_read(case: Case) -> int | None:
     """The picture to read now, as its index in the case, or None if no more need be read.
 
-    One picture is enough if it agrees: the one whose camera was least sure. The other is read too if that one
-    disagrees or cannot be read, or if its camera was unsure.
+    One picture is enough if it agrees with the camera's own reading: the one whose camera was least sure. The other is
+    read too if that one disagrees or cannot be read, if its camera was unsure, or if there is no reading to agree with.
     """
     readable = [index for index, picture in enumerate(case.pictures) if picture.problem is None]
     unread = [index for index in readable if case.pictures[index].text is None]
@@ -55,7 +56,7 @@ def next_to_read(case: Case) -> int | None:
         return None
     weakest = min(unread, key=lambda index: _camera_confidence(case.pictures[index]))
     read = [case.pictures[index] for index in readable if case.pictures[index].text is not None]
-    if not read or any(picture.doubt for picture in read):
+    if not read or any(picture.doubt or picture.claimed is None for picture in read):
         return weakest
     return weakest if _camera_confidence(case.pictures[weakest]) < SURE_CAMERA else None
 
@@ -113,9 +114,10 @@ def _doubts(case: Case) -> Iterator[Reason]:
         yield Reason.PLATES_DIFFER
     if any(picture.doubt is Reason.PLATE_DISAGREES for picture in read):
         yield Reason.PLATE_DISAGREES
-    if not confirmed or next_to_read(case) is not None:
+    unasked = next_to_read(case) is not None
+    if not confirmed or unasked:
         yield from (picture.doubt for picture in read if picture.doubt)
-        if not read:
+        if not read or unasked:
             yield Reason.PLATES_NOT_READ
 
 

@@ -154,7 +154,8 @@ def _directions(section: Section, points: Sightings) -> list[speed.Metres]:
         return [speed.chainages_m(places, section.line)]
     along = speed.track_chainages_m(places)
     backwards = along.max() - along
-    times_us = np.array([point.time_us for point in points], dtype=np.float64)
+    # Counted from the first point: the sum of full times has more digits than a float, and equal ones would differ.
+    times_us = np.array([point.time_us - points[0].time_us for point in points], dtype=np.float64)
     trend = float((times_us - times_us.mean()) @ along)
     if trend == 0:
         return [along, backwards]

@@ -15,34 +15,29 @@ from pipeline import options as command_line
 from pipeline.options import Settings
 from pipeline.running import run_pipeline
 from pipeline.transforms.intake import DecodeSightings
-from pipeline.transforms.judge import Judge, SplitChanges
+from pipeline.transforms.judge import Judge
 from pipeline.transforms.outputs import Outputs, WriteOutputs
 from pipeline.transforms.pictures import KeepPictures, ReadPlates
-from pipeline.transforms.sessions import GroupSessions, MeasurePassages, NumberRevisions
+from pipeline.transforms.sessions import GroupSessions, MeasurePassages
 from pipeline.transforms.sources import ReadMessages
 
 
 def build(pipeline: beam.Pipeline, settings: Settings) -> Outputs:
     """Add the graph to the pipeline; every sighting ends in one output, every passage in one outcome."""
-    network = settings.network
     decoded = (
         pipeline | "Read messages" >> ReadMessages(settings) | "Decode sightings" >> DecodeSightings(settings.intake)
     )
-    changes = (
-        decoded.located
-        | "Group sessions" >> GroupSessions(settings)
-        | "Measure passages" >> MeasurePassages(network, settings.tolerance_kmh)
-        | "Number revisions" >> NumberRevisions(settings)
-        | "Split changes" >> SplitChanges(network)
+    measured = (
+        decoded.located | "Group sessions" >> GroupSessions(settings) | "Measure passages" >> MeasurePassages(settings)
     )
-    cases = changes.suspected | "Keep pictures" >> KeepPictures(settings.evidence_bucket, settings.cars_api)
+    cases = measured.suspected | "Keep pictures" >> KeepPictures(settings.evidence_bucket, settings.cars_api)
     if settings.read_plates:
         cases = cases | "Read plates" >> ReadPlates()
-    judged = cases | "Judge cases" >> Judge(network)
+    judged = cases | "Judge cases" >> Judge(settings.network)
     outputs = Outputs(
         sightings=decoded.located,
-        passages=(changes.settled, judged.passages) | "All passages" >> beam.Flatten(),
-        fines=(judged.fines, changes.withdrawn) | "All fines" >> beam.Flatten(),
+        passages=(measured.settled, judged.passages) | "All passages" >> beam.Flatten(),
+        fines=(judged.fines, measured.withdrawn) | "All fines" >> beam.Flatten(),
         rejected=decoded.rejected,
     )
     _ = outputs | "Write outputs" >> WriteOutputs(settings)

@@ -14,6 +14,7 @@ from pipeline.enforcement.model import Outcome, Passage
 from pipeline.enforcement.records import Fine, PassageRecord, PublicPassage, Rejected, SightingRecord
 from pipeline.options import Settings
 from pipeline.transforms.sinks import (
+    InsertPassages,
     InsertRows,
     Publish,
     Recorder,
@@ -70,12 +71,15 @@ class Store(beam.PTransform):
 
     def expand(self, outputs: Outputs) -> beam.PCollection[Rejected]:
         """One table for each output; a rejected record that is refused is not stored again."""
-        refused = [self._store(outputs[name], name) for name in ("sightings", "passages", "fines")]
+        passages = outputs["passages"] | "Store passages" >> InsertPassages(self._rows("passages"))
+        fines = outputs["fines"] | "Store fines" >> self._rows("fines")
+        refused = [outputs["sightings"] | "Store sightings" >> self._rows("sightings"), passages, fines]
         rejected = (outputs["rejected"], *refused) | "With refused rows" >> beam.Flatten()
-        return (*refused, self._store(rejected, "rejected")) | "Refused rows" >> beam.Flatten()
+        twice_refused = rejected | "Store rejected" >> self._rows("rejected")
+        return (*refused, twice_refused) | "Refused rows" >> beam.Flatten()
 
-    def _store(self, found: beam.PCollection[Any], table: str) -> beam.PCollection[Rejected]:
-        return found | f"Store {table}" >> InsertRows(self._dataset, table, self._recorder)
+    def _rows(self, table: str) -> InsertRows:
+        return InsertRows(self._dataset, table, self._recorder)
 
 
 class TellOfRejected(beam.PTransform):

@@ -1,22 +1,24 @@
-"""Group a vehicle's sightings in sessions, measure its passages, number their revisions."""
+"""Group a vehicle's sightings in sessions, measure its passages, number their revisions, part what is suspected."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
+from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms import trigger, userstate, window
 from apache_beam.utils.timestamp import Duration, Timestamp
 from msgspec.structs import replace
 
-from pipeline.enforcement import passages, policy, revisions
+from pipeline.enforcement import evidence, passages, policy, revisions
 from pipeline.enforcement.intake import Batch
-from pipeline.enforcement.model import Session, Sighting, Sightings
+from pipeline.enforcement.model import Outcome, Passage, Session, Sighting, Sightings
+from pipeline.enforcement.records import Fine
 from pipeline.enforcement.revisions import Change
 from pipeline.enforcement.sections import Network
 from pipeline.options import Settings
@@ -51,7 +53,7 @@ class GroupSessions(beam.PTransform):
             | "Key by vehicle" >> beam.FlatMap(keyed).with_output_types(tuple[Key, Sighting])
             | "Session windows"
             >> beam.WindowInto(
-                window.Sessions(self._gap_s),
+                window.Sessions(Duration(micros=round(self._gap_s * 1_000_000))),
                 trigger=trigger.AfterWatermark(late=trigger.AfterCount(1)),
                 accumulation_mode=trigger.AccumulationMode.ACCUMULATING,
                 allowed_lateness=Duration(seconds=self._allowed_lateness_s),
@@ -102,71 +104,113 @@ def sessions_of_share(element: tuple[Share, Iterable[Sightings]], gap_us: int) -
             yield (section_id, vehicle_id), session
 
 
+class Measured(NamedTuple):
+    """Passages whose pictures are needed, passages that are decided, and the messages that take cases back."""
+
+    suspected: beam.PCollection[Passage]
+    settled: beam.PCollection[Passage]
+    withdrawn: beam.PCollection[Fine]
+
+
 class MeasurePassages(beam.PTransform):
-    """Sessions to measured passages, each compared with its limit."""
+    """Sessions to passages, each compared with its limit.
 
-    def __init__(self, network: Network, tolerance_kmh: float) -> None:
-        super().__init__()
-        self._network, self._tolerance_kmh = network, tolerance_kmh
-
-    def expand(self, sessions: beam.PCollection[KeyedSightings]) -> beam.PCollection[tuple[Key, Session]]:
-        """Measure and decide."""
-        fn = partial(measure, network=self._network, tolerance_kmh=self._tolerance_kmh)
-        return sessions | "Measure and decide" >> beam.Map(fn).with_output_types(tuple[Key, Session])
-
-
-def measure(element: KeyedSightings, network: Network, tolerance_kmh: float) -> tuple[Key, Session]:
-    """The session's passages, clear ones and unmeasurable ones with their outcome."""
-    (section_id, vehicle_id), sightings = element
-    session = passages.measure(network.sections[section_id], vehicle_id, sightings)
-    decided = tuple(policy.decide(passage, tolerance_kmh) for passage in session.passages)
-    return element[0], replace(session, passages=decided)
-
-
-class NumberRevisions(beam.PTransform):
-    """Pass on what is new or changed. Bounded sessions fire once, so there each passage is its own first revision."""
+    What a session window passes on again after a late sighting is compared with what was passed on before; bounded
+    sessions fire once, so there each passage is its own first revision.
+    """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self._remember_s = settings.allowed_lateness_s + settings.session_gap_s
-        self._streaming = settings.streaming
+        remember_s = settings.allowed_lateness_s + settings.session_gap_s
+        measure = Measure(settings.network, settings.tolerance_kmh)
+        self._measure = _MeasureAndRevise(measure, remember_s) if settings.streaming else _MeasureOnce(measure)
 
-    def expand(self, sessions: beam.PCollection[tuple[Key, Session]]) -> beam.PCollection[Change]:
-        """Compare with what was passed on before."""
-        if self._streaming:
-            return sessions | "Compare" >> beam.ParDo(_Revise(self._remember_s)).with_output_types(Change)
-        return sessions | "Take first" >> beam.FlatMap(first_revisions).with_output_types(Change)
-
-
-def first_revisions(element: tuple[Key, Session]) -> list[Change]:
-    """Every passage of a session that fires once."""
-    return [Change(passage) for passage in element[1].passages]
+    def expand(self, sessions: beam.PCollection[KeyedSightings]) -> Measured:
+        """One step, since an engine's work for each element costs more than the measurement."""
+        ways = sessions | "Measure and decide" >> beam.ParDo(self._measure).with_outputs(
+            "settled", "withdrawn", main="suspected"
+        )
+        ways.suspected.element_type, ways.settled.element_type, ways.withdrawn.element_type = Passage, Passage, Fine
+        return Measured(ways.suspected, ways.settled, ways.withdrawn)
 
 
-class _Revise(beam.DoFn):
+class Measure:
+    """Measures a session's sightings, decides its passages, and says which way each change goes."""
+
+    def __init__(self, network: Network, tolerance_kmh: float) -> None:
+        self._network, self._tolerance_kmh = network, tolerance_kmh
+
+    def session(self, key: Key, sightings: Iterable[Sighting]) -> Session:
+        """The session with its passages; suspected ones have no outcome yet."""
+        section_id, vehicle_id = key
+        session = passages.measure(self._network.sections[section_id], vehicle_id, sightings)
+        return replace(session, passages=tuple(policy.decide(one, self._tolerance_kmh) for one in session.passages))
+
+    def ways(self, change: Change) -> Iterator[Passage | TaggedOutput]:
+        """Main: suspected. "settled" and, for a case that is taken back, "withdrawn" too."""
+        passage = change.passage
+        if change.withdraws:
+            yield TaggedOutput("withdrawn", evidence.withdraw(passage, self._network.sections[passage.section_id]))
+        if policy.is_suspected(passage):
+            yield passage
+        else:
+            yield TaggedOutput("settled", passage)
+
+
+class _Counters:
+    """What becomes of passages, for the runner's monitoring."""
+
+    def __init__(self) -> None:
+        self._revised = Metrics.counter("passages", "revised")
+        self._withdrawn = Metrics.counter("fines", "withdrawn")
+        self._outcomes = {outcome: Metrics.counter("passages", outcome.value) for outcome in Outcome}
+        self._suspected = Metrics.counter("passages", "suspected")
+
+    def count(self, change: Change) -> None:
+        outcome = change.passage.outcome
+        (self._suspected if outcome is None else self._outcomes[outcome]).inc()
+        if change.passage.revision > 1:
+            self._revised.inc()
+        if change.withdraws:
+            self._withdrawn.inc()
+
+
+class _MeasureOnce(beam.DoFn):
+    def __init__(self, measure: Measure) -> None:
+        self._measure, self._counters = measure, _Counters()
+
+    def process(self, element: KeyedSightings) -> Iterator[Passage | TaggedOutput]:
+        key, sightings = element
+        for passage in self._measure.session(key, sightings).passages:
+            change = Change(passage)
+            self._counters.count(change)
+            yield from self._measure.ways(change)
+
+
+class _MeasureAndRevise(beam.DoFn):
     """Remembers, per vehicle and section, what was passed on, until no late sighting can change it any more."""
 
     HISTORY = userstate.ReadModifyWriteStateSpec("history", StructCoder(revisions.History))
     FORGET = userstate.TimerSpec("forget", beam.TimeDomain.WATERMARK)
 
-    def __init__(self, remember_s: float) -> None:
-        self._remember_s = remember_s
-        self._revised = Metrics.counter("passages", "revised")
+    def __init__(self, measure: Measure, remember_s: float) -> None:
+        self._measure, self._remember_s, self._counters = measure, remember_s, _Counters()
 
     def process(
         self,
-        element: tuple[Key, Session],
+        element: KeyedSightings,
         history: Any = beam.DoFn.StateParam(HISTORY),  # noqa: ANN401, B008
         forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: ANN401, B008
-    ) -> Iterator[Change]:
-        session = element[1]
+    ) -> Iterator[Passage | TaggedOutput]:
+        session = self._measure.session(*element)
         changes, remembered = revisions.revise(history.read() or (), session)
         history.write(remembered)
-        forget.set(Timestamp(micros=session.last_us) + self._remember_s)
+        # A late look at an earlier session must not shorten the memory of a later one.
+        newest_us = max([session.last_us, *(old.passage.last_us for old in remembered)])
+        forget.set(Timestamp(micros=newest_us) + self._remember_s)
         for change in changes:
-            if change.passage.revision > 1:
-                self._revised.inc()
-            yield change
+            self._counters.count(change)
+            yield from self._measure.ways(change)
 
     @userstate.on_timer(FORGET)
     def forget(self, history: Any = beam.DoFn.StateParam(HISTORY)) -> None:  # noqa: ANN401, B008

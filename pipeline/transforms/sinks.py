@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import apache_beam as beam
@@ -36,6 +36,7 @@ from pipeline.warehouse import tables
 MAX_ROWS = 500  # Google's advice for one insertAll request
 MAX_REQUEST_BYTES = 5_000_000  # half of insertAll's limit
 INSERT_TIMEOUT_S = 20.0
+GATHER_S = 1.0
 BLOCK_LINES = 500
 RETRY = Retry(timeout=60.0)
 
@@ -56,7 +57,7 @@ class Recorder:
 
     def setup(self) -> None:
         """Read the secret, where it is used: it is no part of the graph."""
-        self._pseudonyms = Pseudonyms(None if self._secret_source is None else secret.load(self._secret_source))
+        self._pseudonyms = _pseudonyms(self._secret_source)
 
     def records(self, found: Any) -> Sequence[Any]:  # noqa: ANN401 (any output)
         """The records of one element of an output."""
@@ -65,6 +66,11 @@ class Recorder:
         if isinstance(found, Passage):
             return [records.passage_record(found, self._pseudonyms)]
         return [found]
+
+
+@cache
+def _pseudonyms(secret_source: str | None) -> Pseudonyms:
+    return Pseudonyms(None if secret_source is None else secret.load(secret_source))
 
 
 class InsertRows(beam.PTransform):
@@ -81,6 +87,34 @@ class InsertRows(beam.PTransform):
     def expand(self, found: beam.PCollection[Any]) -> beam.PCollection[Rejected]:
         """Insert in batches, one bundle at a time at most."""
         return found | "Insert" >> beam.ParDo(self._insert).with_output_types(Rejected)
+
+
+class InsertPassages(beam.PTransform):
+    """The same for what comes out of sessions: one by one, so that it must be gathered, or each would be a request."""
+
+    def __init__(self, insert: InsertRows) -> None:
+        super().__init__()
+        self._insert = insert
+
+    def expand(self, passages: beam.PCollection[Passage]) -> beam.PCollection[Rejected]:
+        """Gather for GATHER_S at most."""
+        return (
+            passages
+            | "Key" >> beam.Map(under_one_key).with_output_types(tuple[int, Passage])
+            | "Gather" >> beam.GroupIntoBatches(MAX_ROWS, GATHER_S)
+            | "Take out" >> beam.FlatMap(values).with_output_types(Passage)
+            | self._insert
+        )
+
+
+def under_one_key(passage: Passage) -> tuple[int, Passage]:
+    """All passages together."""
+    return 0, passage
+
+
+def values(gathered: tuple[int, Sequence[Passage]]) -> Sequence[Passage]:
+    """The elements of a batch."""
+    return gathered[1]
 
 
 class _Insert(beam.DoFn):

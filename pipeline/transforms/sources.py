@@ -90,7 +90,11 @@ class BlocksOfLines(FileBasedSource):
                 block = _claimed(block, position, range_tracker)
                 if not block:
                     return
-                yield Block(file_name, position, block)
+                # A line above the limit of a message must not take the lines before it along.
+                cut = block.rfind(b"\n", 0, BLOCK_BYTES) + 1 if len(block) > MAX_MESSAGE_BYTES else 0
+                for start, end in ((0, cut), (cut, len(block))):
+                    if start < end:
+                        yield Block(file_name, position + start, block[start:end])
                 position += len(block)
 
 

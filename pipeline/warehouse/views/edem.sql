@@ -9,4 +9,4 @@ SELECT
   fines.license_plate AS license_plate
 FROM `dataset.latest_passages` AS passages
 LEFT JOIN `dataset.latest_fines` AS fines ON fines.passage_id = passages.passage_id
-WHERE passages.avg_speed IS NOT NULL
+WHERE passages.avg_speed IS NOT NULL AND passages.outcome != 'unmeasurable'

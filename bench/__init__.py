@@ -1,0 +1,1 @@
+"""Measurements of the real job on this machine: python -m bench."""

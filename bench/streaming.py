@@ -1,0 +1,138 @@
+"""The streaming job, whole, at a steady rate: does it keep up, is all of it stored, does its memory stay flat."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import localcloud
+from bench import machine
+from generator.cloud import BucketStore, PubsubSink
+from generator.config import Config, Pictures
+from generator.run import begin_at, generate, publish
+from pipeline import endpoints
+from pipeline.enforcement.sections import parse_network
+from pipeline.provision import Resources, provision
+
+VEHICLES_PER_SECTION_S = 0.4  # what the simulator takes for natural: a higher rate is a larger city
+LENGTH_M = 120.0
+ENDS = (("A", 0.0), ("B", 0.00107))  # 119 m further north
+SPEEDERS = 0.002  # each one costs the local reader about half a second: at 1,000 sightings/s that is what it can take
+SIGHTINGS_PER_VEHICLE = 2.0
+START_S = 8.0
+POLL_S = 2.0
+LATENESS = "20s"  # the local runner keeps every session so long: memory can be flat only after that
+DEADLINE_S = 300.0
+
+
+class Run:
+    """One run against fresh local services, its memory watched."""
+
+    def __init__(self, folder: Path, cloud: localcloud.LocalCloud, sections: Path) -> None:
+        self.resources = Resources.named_after(cloud.env["GOOGLE_CLOUD_PROJECT"])
+        for _ in provision(self.resources):
+            pass
+        self._client = endpoints.bigquery_client(self.resources.project)
+        self.pipeline = self._start(folder, sections)
+        self.memory_mb: list[float] = []
+        self._done = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    def _start(self, folder: Path, sections: Path) -> subprocess.Popen[bytes]:
+        names = self.resources
+        command = [sys.executable, "-m", "pipeline", "--project_id", names.project]
+        command += ["--input_subscription", names.input_subscription, "--output_topic", names.output_topic]
+        command += ["--rejected_topic", names.rejected_topic, "--dataset", names.dataset]
+        command += ["--evidence_bucket", names.evidence_bucket, "--sections", str(sections)]
+        command += ["--privacy_secret", str(folder / "secret"), "--allowed_lateness", LATENESS]
+        with (folder / "pipeline.log").open("wb") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log)
+
+    def _watch(self) -> None:
+        while not self._done.wait(POLL_S):
+            self.memory_mb.append(machine.rss_mb(self.pipeline.pid))
+
+    def watch(self) -> None:
+        """Begin to note the pipeline's memory."""
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """End the pipeline as Ctrl-C does."""
+        self._done.set()
+        self.pipeline.terminate()
+        self.pipeline.wait(30)
+
+    def count(self, view: str) -> int:
+        """Rows of a table or view of the run's dataset."""
+        query = f"SELECT COUNT(*) AS n FROM `{self.resources.project}.{self.resources.dataset}.{view}`"  # noqa: S608
+        return int(next(iter(self._client.query(query).result())).n)
+
+    def wait_for(self, view: str, n: int, since: float) -> float:
+        """Seconds since `since` until `view` holds `n` rows."""
+        while self.count(view) < n:
+            if time.monotonic() - since > DEADLINE_S:
+                raise TimeoutError(f"{view} holds {self.count(view)} of {n} rows after {DEADLINE_S:g} s")
+            time.sleep(POLL_S)
+        return time.monotonic() - since
+
+
+def measure(folder: Path, sightings: int, rate: float) -> dict[str, float]:
+    """Publish about `sightings` at `rate` a second and wait until every one is stored."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    sections = folder / "sections.yaml"
+    sections.write_text(_city(round(rate / SIGHTINGS_PER_VEHICLE / VEHICLES_PER_SECTION_S)), encoding="utf-8")
+    with localcloud.running(folder / "cloud") as cloud:
+        os.environ.update(cloud.env)
+        run = Run(folder, cloud, sections)
+        try:
+            time.sleep(START_S)
+            return _measure(run, _config(run.resources, sections, sightings))
+        finally:
+            run.stop()
+
+
+def _city(n_sections: int) -> str:
+    """A section file with so many sections of two cameras."""
+    numbers = range(n_sections)
+    places = {n: 40.0 + n * 0.01 for n in numbers}
+    cameras = [f"  {end}{n}: {{location: [{places[n] + shift:.6f}, -73.9]}}" for n in numbers for end, shift in ENDS]
+    sections = [f"  - {{id: S{n}, cameras: [A{n}, B{n}], length_m: [{LENGTH_M}], limit: 25 mph}}" for n in numbers]
+    return "\n".join(["cameras:", *cameras, "sections:", *sections, ""])
+
+
+def _measure(run: Run, config: Config) -> dict[str, float]:
+    names = run.resources
+    scenario = begin_at(generate(config), time.time_ns() // 1000)
+    sink = PubsubSink(f"projects/{names.project}/topics/{names.input_topic}")
+    begin, cpu = time.monotonic(), machine.cpu_s(run.pipeline.pid)
+    run.watch()
+    sent = publish(scenario, sink, store=BucketStore(names.camera_bucket, names.project)).sightings
+    published_s = time.monotonic() - begin
+    stored_s = run.wait_for("sightings", sent, begin)
+    warm = run.memory_mb[len(run.memory_mb) // 3 :]
+    return {
+        "sightings": sent,
+        "published_per_s": round(sent / published_s),
+        "stored_per_s": round(sent / stored_s),
+        "behind_s": round(stored_s - published_s, 1),
+        "lost": sent - run.count("latest_sightings"),
+        "pipeline_cpu_us_per_sighting": round((machine.cpu_s(run.pipeline.pid) - cpu) / sent * 1e6),
+        "memory_mb_first_third": round(warm[0]),
+        "memory_mb_end": round(warm[-1]),
+    }
+
+
+def _config(names: Resources, sections: Path, sightings: int) -> Config:
+    return Config(
+        network=parse_network(sections.read_text(encoding="utf-8")),
+        vehicles=round(sightings / SIGHTINGS_PER_VEHICLE),
+        speeders=SPEEDERS,
+        bucket=names.camera_bucket,
+        pictures=Pictures.SPEEDERS,
+    )

@@ -1,0 +1,1 @@
+"""The whole system on one machine: services, pipeline and simulated cameras, watched and scored."""

@@ -1,0 +1,235 @@
+"""What a later look at the same session changes: nothing is fined twice, nothing cleared stays fined."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from pipeline.enforcement import passages, policy, revisions
+from pipeline.enforcement.model import Outcome, Passage, Reason, Session, Sighting
+from pipeline.enforcement.revisions import Change, History
+from pipeline.enforcement.sections import Section
+
+T0_US = 1_776_000_000_000_000
+SECOND_US = 1_000_000
+SECTION = Section("s", 40.0, cameras=("G0", "G1"), length_m=(400.0,))  # 36 s at the limit
+
+
+def seen(camera: int, at_s: float, event_id: str | None = None) -> Sighting:
+    time_us = T0_US + round(at_s * SECOND_US)
+    return Sighting(event_id or f"{camera}@{time_us}", "A", time_us, camera_id=f"G{camera}")
+
+
+def look(*sightings: Sighting) -> Session:
+    """One look at a session: measured and decided."""
+    session = passages.measure(SECTION, "A", sightings)
+    return replace(session, passages=tuple(policy.decide(passage) for passage in session.passages))
+
+
+def looks(*steps: Sequence[Sighting]) -> list[list[Change]]:
+    """The changes of each look, one after the other."""
+    history: History = ()
+    found = []
+    for step in steps:
+        changes, history = revisions.revise(history, look(*step))
+        found.append(changes)
+    return found
+
+
+def issuable(change: Change) -> bool:
+    return policy.is_suspected(change.passage) and not change.passage.reasons
+
+
+IN, OUT, FAST_OUT = seen(0, 0), seen(1, 40), seen(1, 20)
+
+
+def test_first_look_passes_everything_on():
+    ((change,),) = looks([IN, OUT])
+    assert (change.passage.revision, change.passage.outcome, change.withdraws) == (1, Outcome.CLEAR, False)
+
+
+def test_same_look_again_changes_nothing():
+    assert looks([IN, OUT], [IN, OUT], [OUT, IN])[1:] == [[], []]
+
+
+def test_duplicate_changes_nothing():
+    assert looks([IN, FAST_OUT], [IN, FAST_OUT, seen(1, 20, "again")])[1] == []
+
+
+def test_late_exit_revises_the_same_passage():
+    (first,), (second,) = looks([IN], [IN, OUT])
+    assert (first.passage.outcome, second.passage.outcome) == (Outcome.UNMEASURABLE, Outcome.CLEAR)
+    assert second.passage.passage_id == first.passage.passage_id
+    assert (first.passage.revision, second.passage.revision) == (1, 2)
+    assert not second.withdraws
+
+
+def test_late_exit_may_make_the_first_suspicion():
+    _, (second,) = looks([IN], [IN, FAST_OUT])
+    assert issuable(second)
+    assert second.passage.revision == 2
+
+
+def test_suspected_then_clear_is_withdrawn():
+    (first,), (second,) = looks([IN, FAST_OUT], [IN, FAST_OUT, OUT])
+    assert issuable(first)
+    assert (second.passage.outcome, second.passage.revision, second.withdraws) == (Outcome.CLEAR, 2, True)
+
+
+def test_withdrawn_once_only():
+    changes = looks([IN, FAST_OUT], [IN, FAST_OUT, OUT], [IN, FAST_OUT, OUT, seen(1, 45)])
+    assert [change.withdraws for step in changes for change in step] == [False, True, False]
+
+
+def test_suspected_then_otherwise_suspected_is_never_issued_twice():
+    (first,), (second,) = looks([IN, FAST_OUT], [IN, FAST_OUT, seen(1, 25)])
+    assert issuable(first)
+    assert Reason.REVISED in second.passage.reasons
+    assert (second.passage.revision, second.withdraws) == (2, False)
+
+
+def test_suspected_clear_suspected_is_never_issued_twice():
+    """An earlier entry clears the passage, an exit in between brings the suspicion back."""
+    late_in, late_out = seen(0, 50), seen(1, 60)
+    steps = looks([late_in, late_out], [IN, late_in, late_out], [IN, FAST_OUT, late_in, late_out])
+    ids = [change.passage.passage_id for step in steps for change in step if issuable(change)]
+    assert len(ids) == len(set(ids))
+    again = [change.passage for change in steps[2] if change.passage.first_us == late_in.time_us]
+    assert [Reason.REVISED in passage.reasons for passage in again] == [True]
+
+
+def test_earlier_entry_supersedes_the_passage_it_swallows():
+    late_in, late_out = seen(0, 50), seen(1, 60)
+    _, second = looks([late_in, late_out], [IN, late_in, late_out])
+    gone, whole = sorted(second, key=lambda change: -change.passage.first_us)
+    assert (gone.passage.outcome, gone.passage.reasons, gone.passage.revision) == (
+        Outcome.UNMEASURABLE,
+        (Reason.SUPERSEDED,),
+        2,
+    )
+    assert gone.withdraws
+    assert (whole.passage.first_us, whole.passage.travel_time_s) == (IN.time_us, 60.0)
+
+
+def test_swallowed_suspicion_is_not_issued_under_another_id():
+    _, second = looks([seen(0, 5), seen(1, 20)], [IN, seen(0, 5), seen(1, 20)])
+    assert not any(issuable(change) for change in second)
+
+
+def test_half_passage_is_superseded_by_the_whole():
+    (half,), second = looks([OUT], [IN, OUT])
+    states = {change.passage.passage_id: change.passage.outcome for change in second}
+    assert states.pop(half.passage.passage_id) is Outcome.UNMEASURABLE
+    assert list(states.values()) == [Outcome.CLEAR]
+
+
+def test_second_passage_leaves_the_first_alone():
+    _, (second,) = looks([IN, FAST_OUT], [IN, FAST_OUT, seen(0, 50), seen(1, 70)])
+    assert second.passage.first_us == T0_US + 50 * SECOND_US
+    assert issuable(second)
+
+
+@pytest.mark.parametrize(
+    ("large", "small"),
+    [
+        ([IN, FAST_OUT, OUT], [IN, FAST_OUT]),
+        ([IN, OUT], [IN]),
+        ([IN, FAST_OUT, OUT], [IN, OUT]),
+        ([IN, OUT], [OUT]),
+        ([IN, FAST_OUT, OUT], [FAST_OUT]),
+        ([IN, FAST_OUT, seen(0, 50), seen(1, 70)], [FAST_OUT, seen(0, 50)]),
+    ],
+)
+def test_smaller_look_after_a_larger_one_is_ignored(large, small):
+    assert looks(large, small)[1] == []
+
+
+def test_unchanged_passage_remembers_how_much_its_session_held():
+    """The second look changes nothing in the first passage; a look from between the two is stale all the same."""
+    first, second = [IN, FAST_OUT], [seen(0, 50), seen(1, 70)]
+    assert looks(first, first + second, [*first, seen(0, 50)])[2] == []
+    assert looks(first, first + second, [*first, seen(1, 70)])[2] == []
+
+
+def test_look_at_another_session_is_not_stale():
+    later = [seen(0, 5000), seen(1, 5020)]
+    _, (change,) = looks([IN, FAST_OUT, OUT], later)
+    assert issuable(change)
+
+
+def test_merged_sessions_supersede_nothing_that_still_holds():
+    first, second, between = [IN, FAST_OUT], [seen(0, 50), seen(1, 70)], seen(0, 30)
+    *_, merged = looks(first, second, [*first, between, *second])
+    for change in merged:
+        assert change.passage.first_us != T0_US
+
+
+TIMES = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 60)), min_size=1, max_size=7, unique=True)
+
+
+def overlapping(one: Passage, other: Passage) -> bool:
+    return one.first_us <= other.last_us and other.first_us <= one.last_us
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.permutations(range(7)), TIMES, st.lists(st.integers(1, 3), min_size=7, max_size=7))
+def test_growing_sessions(order, times, sizes):
+    """Sightings of one session in any order of arrival, some at a time: the last state is a fresh measurement, each
+    passage is issuable once at most, and a suspicion that is gone is withdrawn."""
+    arriving = [seen(*times[index]) for index in order if index < len(times)]
+    history: History = ()
+    states: dict[str, Change] = {}
+    open_cases: set[str] = set()
+    issued: list[Passage] = []
+    held: list[Sighting] = []
+    for size in sizes:
+        held, arriving = held + arriving[:size], arriving[size:]
+        changes, history = revisions.revise(history, look(*held))
+        for change in changes:
+            known = states.get(change.passage.passage_id)
+            assert change.passage.revision == (1 if known is None else known.passage.revision + 1)
+            assert change.withdraws == (
+                change.passage.passage_id in open_cases and not policy.is_suspected(change.passage)
+            )
+            states[change.passage.passage_id] = change
+            (open_cases.add if policy.is_suspected(change.passage) else open_cases.discard)(change.passage.passage_id)
+            if issuable(change):
+                issued.append(change.passage)
+        fresh = {passage.passage_id: passage for passage in look(*held).passages}
+        living = {
+            name: change.passage for name, change in states.items() if Reason.SUPERSEDED not in change.passage.reasons
+        }
+        assert living.keys() == fresh.keys()
+        for name, passage in living.items():
+            assert (passage.outcome, passage.avg_speed_kmh) == (fresh[name].outcome, fresh[name].avg_speed_kmh)
+            assert set(fresh[name].reasons) <= set(passage.reasons)
+    assert len({passage.passage_id for passage in issued}) == len(issued)
+    living_issued = [passage for passage in issued if states[passage.passage_id].passage.revision == passage.revision]
+    assert not any(
+        overlapping(one, other) for number, one in enumerate(living_issued) for other in living_issued[number + 1 :]
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(TIMES.filter(lambda times: len(times) > 1), st.data())
+def test_any_smaller_look_is_stale(times, data):
+    """Once a session was seen whole, no look at a part of it passes anything on."""
+    whole = [seen(*time) for time in times]
+    part = data.draw(
+        st.lists(st.sampled_from(whole), min_size=1, max_size=len(whole) - 1, unique_by=lambda item: item.event_id)
+    )
+    _, history = revisions.revise((), look(*whole))
+    assert revisions.revise(history, look(*part))[0] == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(TIMES, TIMES)
+def test_looks_at_two_sessions_do_not_mix(first, second):
+    one = [seen(*time) for time in first]
+    other = [seen(camera, at_s + 10_000) for camera, at_s in second]
+    _, history = revisions.revise((), look(*one))
+    changes, history = revisions.revise(history, look(*other))
+    assert [change.passage for change in changes] == list(look(*other).passages)
+    assert revisions.revise(history, look(*one))[0] == []

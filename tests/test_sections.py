@@ -1,0 +1,251 @@
+"""Section files: what is read, and what each mistake says."""
+
+import pytest
+
+from pipeline.enforcement.sections import SectionError, parse_limit_kmh, parse_network, single_track
+
+CAMERAS = """
+cameras:
+  G1: {location: [40.7400, -73.9900]}
+  G2: {location: [40.7431, -73.9877]}
+  G3: {location: [40.7526, -73.9808]}
+"""
+SECTION = {"id": "G1-G2", "cameras": "[G1, G2]", "length_m": "[400.1]", "limit": "25 mph"}
+
+
+def file(cameras: str = CAMERAS, **fields: str | None) -> str:
+    """A section file with one section: SECTION with other fields; a field given as None is left out."""
+    if "names" in fields:  # of the section's cameras
+        fields["cameras"] = fields.pop("names")
+    lines = [f"{name}: {value}" for name, value in (SECTION | fields).items() if value is not None]
+    return cameras + "sections:\n  - " + "\n    ".join(lines) + "\n"
+
+
+def mistake(text: str) -> str:
+    with pytest.raises(SectionError) as caught:
+        parse_network(text)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_whole_file():
+    network = parse_network(
+        CAMERAS
+        + """
+sections:
+  - id: G1-G3
+    name: First Avenue
+    region: Manhattan
+    cameras: [G1, G2, G3]
+    length_m: [400.1, 1200]
+    limit: 25 mph
+  - id: G2-G3
+    cameras: [G2, G3]
+    length_m: [1200]
+    limit: 40 km/h
+  - id: edem
+    cameras: []
+    line: [[40.74, -73.99], [40.75, -73.98]]
+    limit: 40 km/h
+"""
+    )
+    first = network.sections["G1-G3"]
+    assert (first.name, first.region, first.cameras) == ("First Avenue", "Manhattan", ("G1", "G2", "G3"))
+    assert (first.length_m, first.distance_m) == ((400.1, 1200.0), 1600.1)
+    assert first.limit_kmh == pytest.approx(40.2336, abs=1e-12)
+    assert network.sections["edem"].line == ((40.74, -73.99), (40.75, -73.98))
+    assert network.by_camera == {"G1": ("G1-G3",), "G2": ("G1-G3", "G2-G3"), "G3": ("G1-G3", "G2-G3")}
+    assert network.cameras["G1"] == (40.74, -73.99)
+
+
+def test_gap_is_the_longest_leg_at_ten_kmh():
+    network = parse_network(file(names="[G1, G2, G3]", length_m="[400.1, 1000]"))
+    assert network.session_gap_s() == pytest.approx(360.0)
+
+
+def test_gap_of_a_track_without_a_line():
+    assert single_track("edem", "25 mph").session_gap_s() == 30.0
+
+
+@pytest.mark.parametrize(
+    ("text", "limit_kmh"),
+    [("25 mph", 40.2336), ("40 km/h", 40.0), ("40.5km/h", 40.5), (" 30 MPH ", 48.28032), ("1 mph", 1.609344)],
+)
+def test_limit_in_its_unit(text, limit_kmh):
+    assert parse_limit_kmh(text) == pytest.approx(limit_kmh, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "limit", ["25", "25 kph", "mph", "0 mph", "-25 mph", "1e3 mph", "nan km/h", "[25 mph]", "25,5 mph", "~", "true"]
+)
+def test_limit_that_is_none(limit):
+    text = mistake(file(limit=limit))
+    assert text.startswith("section G1-G2: limit: found ")
+    assert "mph or km/h" in text
+
+
+def test_limit_absent():
+    assert mistake(file(limit=None)).startswith("section G1-G2: limit: found None")
+
+
+@pytest.mark.parametrize("length", ["[-400.1]", "[0]", "[.nan]", "[.inf]", "[true]", "[~]", "[1e7]", "[[400]]"])
+def test_length_that_is_none(length):
+    text = mistake(file(length_m=length))
+    assert text.startswith("section G1-G2: length_m: found ")
+    assert "positive length in metres" in text
+
+
+@pytest.mark.parametrize("length", ["[]", "[400, 400]", "~", "[1, 2, 3]"])
+def test_wrong_number_of_legs(length):
+    text = mistake(file(length_m=length))
+    assert text.startswith("section G1-G2: length_m: found ")
+    assert "each of the 1 legs" in text
+
+
+def test_length_without_a_list():
+    assert mistake(file(length_m="400")).startswith("section G1-G2: length_m: found '400'")
+
+
+def test_camera_named_twice_in_the_file():
+    text = mistake(file(cameras=CAMERAS + "  G1: {location: [1, 2]}\n"))
+    assert "'G1' is named twice" in text
+    assert "line 6" in text
+
+
+def test_camera_named_twice_in_different_spelling_of_one_name():
+    """YAML tells the number 1 from the text "1"; a sighting's camera_id cannot."""
+    text = mistake(
+        "cameras:\n  1: {location: [1, 2]}\n  '1': {location: [3, 4]}\n  G2: {location: [1, 2]}\n"
+        + file(cameras="", names="[1, G2]")
+    )
+    assert "twice" in text
+
+
+def test_camera_twice_in_a_section():
+    text = mistake(file(names="[G1, G2, G1]", length_m="[1, 2]"))
+    assert text.startswith("section G1-G2: cameras: 'G1' is named twice")
+
+
+def test_unknown_camera_names_the_known_ones():
+    text = mistake(file(names="[G1, G9]"))
+    assert text.startswith("section G1-G2: cameras: found 'G9'")
+    assert "G1, G2, G3" in text
+
+
+def test_single_camera():
+    assert "at least two cameras" in mistake(file(names="[G1]", length_m="[]"))
+
+
+@pytest.mark.parametrize("place", ["[95, 0]", "[0, 181]", "[1]", "[1, 2, 3]", "'1,2'", "~", "[.nan, 0]", "{lat: 1}"])
+def test_camera_without_a_place(place):
+    text = mistake(file(cameras=f"cameras:\n  G1: {{location: {place}}}\n  G2: {{location: [1, 2]}}\n"))
+    assert text.startswith("cameras.G1.location: found ")
+    assert "latitude -90 to 90" in text
+
+
+def test_camera_without_location():
+    assert mistake(file(cameras="cameras:\n  G1: {}\n  G2: {location: [1, 2]}\n")).startswith("cameras.G1.location")
+
+
+def test_cameras_as_a_list():
+    assert mistake(file(cameras="cameras: [G1, G2]\n")).startswith("cameras: found ")
+
+
+@pytest.mark.parametrize("name", ["NO", "on", "12:30", "010", "1_000", "1e3"])
+def test_name_that_yaml_reads_as_something_else(name):
+    """YAML takes NO for false and 010 for 8: a camera is named as it is written."""
+    text = f"cameras:\n  {name}: {{location: [1, 2]}}\n  G2: {{location: [1, 2]}}\n" + file(
+        cameras="", names=f"[{name}, G2]"
+    )
+    assert name in parse_network(text).cameras
+
+
+def test_duplicate_section_ids():
+    section = "  - {id: %s, line: [[1, 2], [1, 3]], limit: 40 km/h}\n"
+    text = mistake("sections:\n" + section % "a" + section % "b" + section % "a")
+    assert text.startswith("sections[3].id: found 'a'")
+
+
+def test_duplicate_section_ids_as_number_and_text():
+    section = "  - {id: %s, line: [[1, 2], [1, 3]], limit: 40 km/h}\n"
+    assert "1" in mistake("sections:\n" + section % "1" + section % "'1'")
+
+
+@pytest.mark.parametrize("name", ["''", "[a]", "' '", "{}"])
+def test_section_without_an_id(name):
+    assert mistake(file(id=name)).startswith("sections[1].id: found ")
+
+
+@pytest.mark.parametrize("line", ["[[1, 2]]", "[[1, 2], [1, 2]]"])
+def test_line_of_one_point(line):
+    text = mistake(f"sections:\n  - {{id: t, line: {line}, limit: 40 km/h}}\n")
+    assert text.startswith("section t: line: found ")
+    assert "two different points" in text
+
+
+@pytest.mark.parametrize("line", ["[[1, 2], [95, 2]]", "[[1, 2], 5]", "[[1, 2], [1, x]]"])
+def test_line_with_a_point_that_is_none(line):
+    assert mistake(f"sections:\n  - {{id: t, line: {line}, limit: 40 km/h}}\n").startswith("section t: line: found ")
+
+
+def test_cameras_and_line():
+    assert "exactly one" in mistake(file(line="[[1, 2], [1, 3]]"))
+
+
+def test_neither_cameras_nor_line():
+    assert "exactly one" in mistake(file(names="[]", length_m="[]"))
+
+
+def test_track_with_lengths():
+    assert "length_m" in mistake("sections:\n  - {id: t, line: [[1, 2], [1, 3]], length_m: [5], limit: 40 km/h}\n")
+
+
+def test_misspelt_key_of_a_section():
+    text = mistake(file(limits="30 mph"))
+    assert text.startswith("section G1-G2.limits: found 'limits'")
+
+
+def test_misspelt_key_of_the_file():
+    assert "camera" in mistake("camera: {}\n" + file())
+
+
+def test_key_given_twice_in_a_section():
+    assert "'limit' is named twice" in mistake(file() + "    limit: 90 mph\n")
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# nothing\n", "~"])
+def test_empty_file(text):
+    assert mistake(text).startswith("file: found ")
+
+
+@pytest.mark.parametrize("text", ["a: [", "\t- x", "{", "a: b: c", "!!python/object/apply:os.system ['true']", "\x00"])
+def test_not_yaml(text):
+    assert mistake(text).startswith("file: ")
+
+
+@pytest.mark.parametrize("sections", ["", "sections: []", "sections: {}", "sections: 5"])
+def test_no_sections(sections):
+    assert mistake(CAMERAS + sections).startswith("sections: found ")
+
+
+@pytest.mark.parametrize("entry", ["5", "[]", "text", "~"])
+def test_section_that_is_no_mapping(entry):
+    assert mistake(CAMERAS + f"sections: [{entry}]").startswith("sections[1]: found ")
+
+
+def test_list_as_a_key():
+    assert mistake("? [a, b]\n: 1\n").startswith("file: ")
+
+
+def test_limit_of_a_single_track_names_the_option():
+    with pytest.raises(SectionError, match=r"^--speed_limit: found '40'"):
+        single_track("edem", "40")
+
+
+def test_sample_files_are_valid():
+    from pathlib import Path
+
+    templates = Path(__file__).parents[1] / "templates"
+    found = [parse_network(path.read_text(encoding="utf-8")) for path in templates.glob("*sections*.yaml")]
+    assert found
+    assert all(network.sections for network in found)

@@ -1,0 +1,298 @@
+"""BigQuery: tables follow the records, rows come back as they were sent, views show each thing once."""
+
+import datetime
+import itertools
+import types
+import typing
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from pipeline import endpoints
+from pipeline.enforcement import records
+from pipeline.enforcement.model import Basis, Message, Outcome, Passage, Reason, Sighting, Status
+from pipeline.enforcement.privacy import Pseudonyms
+from pipeline.enforcement.sections import Section
+from pipeline.provision import Resources, provision
+from pipeline.transforms.sinks import ROW_IDS
+from pipeline.warehouse import tables
+
+T0_US = 1_776_000_000_123_456
+SECTION = Section("s", 40.0, name="First Avenue")
+SQL_TYPES = {
+    "STRING": "STRING",
+    "FLOAT64": "FLOAT",
+    "FLOAT": "FLOAT",
+    "INT64": "INTEGER",
+    "INTEGER": "INTEGER",
+    "BOOL": "BOOLEAN",
+    "BOOLEAN": "BOOLEAN",
+    "TIMESTAMP": "TIMESTAMP",
+    "RECORD": "RECORD",
+}  # fmt: skip
+EDEM_COLUMNS = ["radar_id", "vehicle_id", "avg_speed", "coordinates", "is_Ticketed", "image_url", "license_plate"]
+NAMES = Pseudonyms(None)
+
+SIGHTING = Sighting(
+    "e1",
+    "ABC1234",
+    T0_US,
+    camera_id="G1",
+    location=(40.75, -73.98),
+    speed_kmh=50.5,
+    plate="ABC1234",
+    plate_region="US-NY",
+    plate_confidence=0.9,
+    vehicle_class="car",
+    lane=2,
+    image_url="gs://c/1.jpg",
+    extra='{"note":"x"}',
+)
+PASSAGE = Passage(
+    "p1",
+    "s",
+    "ABC1234",
+    40.0,
+    T0_US,
+    T0_US + 20_000_000,
+    2,
+    distance_m=400.1,
+    travel_time_s=20.0,
+    avg_speed_kmh=72.018,
+    basis=Basis.DISTANCE_TIME,
+    outcome=Outcome.REVIEW,
+    reasons=(Reason.NO_TEXT, Reason.AMBIGUOUS_PAIRING),
+    exit=SIGHTING,
+)
+EVIDENCE = (
+    records.Evidence("G1", "gs://e/1.jpg", "ab", "ABC1234", 0.9),
+    records.Evidence("G0", None, None, None, None),
+)
+
+
+def fine(passage: Passage = PASSAGE, status: Status = Status.ISSUED) -> records.Fine:
+    return records.fine(passage, SECTION, status, plate="ABC1234", evidence=EVIDENCE)
+
+
+RECORDS = {
+    "sightings": [
+        records.sighting_record(SIGHTING, ("s", "t"), NAMES),
+        records.sighting_record(Sighting("e2", "B", T0_US, timed=False), (), NAMES),
+    ],
+    "passages": [
+        records.passage_record(PASSAGE, NAMES),
+        records.passage_record(Passage("p2", "s", "B", 40.0, T0_US, T0_US, 1, outcome=Outcome.UNMEASURABLE), NAMES),
+    ],
+    "fines": [fine(), records.fine(replace(PASSAGE, passage_id="p3", exit=None), SECTION, Status.WITHDRAWN)],
+    "rejected": [
+        records.rejected(
+            Message(b"\x00\xff{", "m", T0_US, {"a": 'b"'}), "decode", "malformed_json", "not JSON", "speed"
+        ),
+        records.rejected(Message(b"", "", T0_US), "decode", "empty", "empty"),
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def client(cloud):
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("BIGQUERY_EMULATOR_HOST", "STORAGE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"):
+            patch.setenv(name, cloud.env[name])
+        yield endpoints.bigquery_client("local-project")
+
+
+numbers = itertools.count()
+
+
+@pytest.fixture
+def dataset(client):
+    """A new dataset with all tables and views."""
+    name = f"local-project.warehouse_{next(numbers)}"
+    client.create_dataset(name)
+    for table in tables.TABLES:
+        client.create_table(tables.table(name, table))
+    for view in tables.VIEWS:
+        client.create_table(tables.view(name, view))
+    return name
+
+
+def insert(client, dataset: str, table: str, *rows: msgspec.Struct) -> None:
+    assert client.insert_rows_json(f"{dataset}.{table}", [tables.row(row) for row in rows]) == []
+
+
+def query(client, dataset: str, table: str, order: str = "1") -> list[dict]:
+    return [dict(row.items()) for row in client.query(f"SELECT * FROM `{dataset}.{table}` ORDER BY {order}").result()]
+
+
+def as_read(value: object) -> object:
+    """A record's value as BigQuery gives it back: times as such, enums as texts, tuples as lists."""
+    if isinstance(value, list | tuple):
+        return [as_read(item) for item in value]
+    if isinstance(value, dict):
+        return {name: as_read(item) for name, item in value.items()}
+    return value
+
+
+def expected(record: msgspec.Struct) -> dict:
+    found = as_read(msgspec.to_builtins(record))
+    for field in msgspec.structs.fields(record):
+        value = found[field.name]
+        if field.type is records.Time or field.type == records.Time:
+            found[field.name] = datetime.datetime.fromisoformat(value)
+        elif value is None and is_list(field.type):
+            found[field.name] = []  # a repeated column has no null
+    return found
+
+
+def is_list(hint: object) -> bool:
+    options = typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+    return any(typing.get_origin(option) is tuple for option in options)
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_columns_are_the_fields_of_the_record(name):
+    record_type = tables.TABLES[name].record_type
+    table = tables.table("p.d", name)
+    assert [column.name for column in table.schema] == list(record_type.__struct_fields__)
+    for field, column in zip(msgspec.structs.fields(record_type), table.schema, strict=True):
+        assert (column.mode == "REPEATED") == is_list(field.type)
+        assert column.mode in ("NULLABLE", "REPEATED")
+        assert (column.field_type == "TIMESTAMP") == (field.type == records.Time)
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_tables_are_partitioned_by_day_and_clustered(name):
+    table = tables.table("p.d", name)
+    columns = {column.name: column for column in table.schema}
+    assert columns[table.time_partitioning.field].field_type == "TIMESTAMP"
+    assert set(table.clustering_fields) <= columns.keys()
+    assert not any(columns[field].mode == "REPEATED" for field in table.clustering_fields)
+
+
+def test_every_record_that_is_written_has_its_table():
+    assert {table.record_type for table in tables.TABLES.values()} == {
+        records.SightingRecord,
+        records.PassageRecord,
+        records.Fine,
+        records.Rejected,
+    }
+    assert ROW_IDS.keys() == tables.TABLES.keys()
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_schema_in_the_warehouse_is_the_schema_of_the_record(client, dataset, name):
+    found = client.get_table(f"{dataset}.{name}").schema
+    wanted = tables.table(dataset, name).schema
+    assert [(column.name, SQL_TYPES[column.field_type], column.mode) for column in found] == [
+        (column.name, SQL_TYPES[column.field_type], column.mode) for column in wanted
+    ]
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_record_comes_back_as_it_was_sent(client, dataset, name):
+    insert(client, dataset, name, *RECORDS[name])
+    found = query(client, dataset, name)
+    assert len(found) == 2
+    for record in RECORDS[name]:
+        assert expected(record) in found
+
+
+def test_row_ids_tell_records_apart():
+    withdrawn = records.fine(replace(PASSAGE, revision=2), SECTION, Status.WITHDRAWN)
+    assert len({ROW_IDS["fines"](row) for row in (fine(), fine(), withdrawn)}) == 2
+    first, second = RECORDS["passages"][0], replace(RECORDS["passages"][0], revision=2)
+    assert len({ROW_IDS["passages"](row) for row in (first, second, first)}) == 2
+    assert len({ROW_IDS["rejected"](row) for row in RECORDS["rejected"]}) == 2
+
+
+def test_latest_sightings_show_each_once(client, dataset):
+    first, other = RECORDS["sightings"]
+    insert(client, dataset, "sightings", first, other)
+    insert(client, dataset, "sightings", first)
+    assert [row["event_id"] for row in query(client, dataset, "latest_sightings", "event_id")] == ["e1", "e2"]
+
+
+def test_latest_passages_show_the_latest_revision(client, dataset):
+    first = RECORDS["passages"][0]
+    second = replace(first, revision=2, outcome=Outcome.CLEAR, avg_speed=30.0)
+    insert(client, dataset, "passages", second, first, second, RECORDS["passages"][1])
+    found = query(client, dataset, "latest_passages", "passage_id")
+    assert [(row["passage_id"], row["revision"], row["outcome"]) for row in found] == [
+        ("p1", 2, "clear"),
+        ("p2", 1, "unmeasurable"),
+    ]
+
+
+def test_latest_fines_show_a_withdrawal(client, dataset):
+    issued = fine()
+    withdrawn = records.fine(replace(PASSAGE, revision=2, outcome=Outcome.CLEAR), SECTION, Status.WITHDRAWN)
+    insert(client, dataset, "fines", withdrawn, issued)
+    insert(client, dataset, "fines", issued)
+    (found,) = query(client, dataset, "latest_fines")
+    assert (found["fine_id"], found["status"], found["is_Ticketed"]) == (issued.fine_id, "withdrawn", False)
+
+
+def test_edem_view_has_its_seven_columns_in_order(client, dataset):
+    rows = client.query(f"SELECT * FROM `{dataset}.edem`").result()
+    assert [column.name for column in rows.schema] == EDEM_COLUMNS
+
+
+def test_edem_view_shows_each_measured_vehicle_once(client, dataset):
+    fined = records.passage_record(replace(PASSAGE, outcome=Outcome.FINED, reasons=()), NAMES)
+    clear = records.passage_record(
+        replace(PASSAGE, passage_id="p4", vehicle_id="C", avg_speed_kmh=30.0, outcome=Outcome.CLEAR, reasons=()), NAMES
+    )
+    insert(client, dataset, "passages", fined, clear, fined, RECORDS["passages"][1])
+    insert(client, dataset, "fines", fine())
+    assert query(client, dataset, "edem", "vehicle_id") == [
+        {
+            "radar_id": "s",
+            "vehicle_id": "ABC1234",
+            "avg_speed": 72.018,
+            "coordinates": [40.75, -73.98],
+            "is_Ticketed": True,
+            "image_url": "gs://e/1.jpg",
+            "license_plate": "ABC1234",
+        },
+        {
+            "radar_id": "s",
+            "vehicle_id": "C",
+            "avg_speed": 30.0,
+            "coordinates": [40.75, -73.98],
+            "is_Ticketed": False,
+            "image_url": None,
+            "license_plate": None,
+        },
+    ]
+
+
+def test_edem_view_does_not_show_a_superseded_passage(client, dataset):
+    """It keeps its speed as a record, but the vehicle did not pass: another passage stands in its place."""
+    record = records.passage_record(PASSAGE, NAMES)
+    gone = replace(record, revision=2, outcome=Outcome.UNMEASURABLE, reasons=(Reason.SUPERSEDED,))
+    insert(client, dataset, "passages", record, gone)
+    assert query(client, dataset, "edem") == []
+
+
+def test_edem_view_does_not_ticket_a_withdrawn_fine(client, dataset):
+    cleared = replace(PASSAGE, revision=2, outcome=Outcome.CLEAR, avg_speed_kmh=30.0)
+    insert(client, dataset, "passages", *(records.passage_record(found, NAMES) for found in (PASSAGE, cleared)))
+    insert(client, dataset, "fines", fine(), records.fine(cleared, SECTION, Status.WITHDRAWN))
+    (found,) = query(client, dataset, "edem")
+    assert (found["avg_speed"], found["is_Ticketed"]) == (30.0, False)
+
+
+def test_provisioning_again_changes_nothing(client):
+    wanted = Resources.named_after("local-project")._replace(
+        dataset=f"again_{next(numbers)}",
+        camera_bucket="again-camera",
+        evidence_bucket="again-evidence",
+        input_topic="again-in",
+    )
+    first, second = list(provision(wanted)), list(provision(wanted))
+    assert [line.split(" ", 1)[1] for line in first] == [line.split(" ", 1)[1] for line in second] or len(first) == len(
+        second
+    )
+    assert {line.split()[0] for line in second} == {"exists"}
+    assert {table.table_id for table in client.list_tables(wanted.dataset)} == {*tables.TABLES, *tables.VIEWS}
