@@ -13,6 +13,7 @@ import numpy.typing as npt
 from generator.config import Config, GeneratorError, Pictures
 from generator.faults import malformed_objects
 from generator.fleet import draw_plates
+from generator.look import Look, light_at
 from generator.outgoing import Outgoing, PictureOrder, lines, rfc3339
 from generator.truth import TruePassage, TruthRecord, TruthSummary
 from pipeline.enforcement.model import Coordinates
@@ -139,8 +140,17 @@ class EdemScenario:
         if not self.pictured[vehicle]:
             return ()
         name = f"{self.vehicle_id(vehicle)}.jpg"
-        plate, region = str(self.plate[vehicle]), str(self.region[vehicle])
-        return (PictureOrder(name, plate, region, "car", "", (self.config.seed, vehicle)),)
+        order = PictureOrder(
+            name=name,
+            plate=str(self.plate[vehicle]),
+            region=str(self.region[vehicle]),
+            vehicle_class="car",
+            overlay="",
+            look=Look.of(self.config.seed, vehicle),
+            light=light_at(self.config.seed, int(vehicle * self._apart_us)),
+            seed=(self.config.seed, vehicle),
+        )
+        return (order,)
 
     def truth(self, published: int | None = None) -> Iterator[TruthRecord]:
         """Vehicles all of whose points are among the first `published` items (None: all), then a summary."""

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from generator.config import FAULTS
 from generator.crossings import Crossings
 from generator.fleet import Fleet
 from generator.plates import LOOKALIKES, near_twin
@@ -85,7 +86,8 @@ def _twin_plate(plate: str, region: str, taken: set[str], rng: np.random.Generat
 
 def report(crossings: Crossings, cast: Cast, rates: Mapping[str, float], rng: np.random.Generator) -> Feed:
     """What the cameras make of the crossings, and when it is sent."""
-    streams = dict(zip(("confidence", *sorted(rates)), rng.spawn(len(rates) + 1), strict=True))
+    # Each fault has its own stream, on or off, so that turning one off leaves the others where they were.
+    streams = dict(zip(("confidence", *sorted(FAULTS)), rng.spawn(len(FAULTS) + 1), strict=True))
     count = len(crossings.vehicle)
     touched = {name: streams[name].random(count) < rates[name] for name in rates}
     plate, confidence = _read(crossings, cast, touched.get("misreads"), streams)

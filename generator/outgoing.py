@@ -11,18 +11,24 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.config import Config
+from generator.look import Light, Look
 from generator.truth import TruthRecord
 
 
 @dataclass(frozen=True)
 class PictureOrder:
-    """A picture to draw: where it goes in the bucket or folder, what it shows, and the seed of its drawing."""
+    """A picture to draw: where it goes in the bucket or folder, what it shows, and the seed of how it is taken.
+
+    look, light: what this vehicle's pictures and those of the same hour have in common.
+    """
 
     name: str
     plate: str
     region: str
     vehicle_class: str
     overlay: str
+    look: Look
+    light: Light
     seed: tuple[int, ...]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from generator.lettering import font
+from generator.look import Light, Look, draw_dirt, draw_light
 from generator.plates import draw_plate
 from generator.scene import ENLARGED, HEIGHT_PX, WIDTH_PX, Spot, View, draw_rear, draw_road
 
@@ -26,14 +26,6 @@ NOISE_TILE_SD = 32
 # Real plates are 0.305 m wide; drawn a little larger, so that the whole vehicle fits with a plate that can be read.
 PLATE_WIDTH_M = 0.37
 CAMERA_DISTANCE_M = 7.0
-
-
-class Light(StrEnum):
-    """The light of the scene."""
-
-    DAYLIGHT = "daylight"
-    DUSK = "dusk"
-    NIGHT = "night"
 
 
 BRIGHTNESS = {Light.DAYLIGHT: 1.0, Light.DUSK: 0.52, Light.NIGHT: 0.17}
@@ -76,9 +68,12 @@ class Conditions:
         )
 
     @staticmethod
-    def draw(rng: np.random.Generator) -> Conditions:
-        """The mix of a year on a road: 60 % day, 15 % dusk, 25 % night; a third blurred, a quarter dirty."""
-        light = Light(rng.choice(list(Light), p=[0.60, 0.15, 0.25]))
+    def draw(rng: np.random.Generator, *, light: Light | None = None, look: Look | None = None) -> Conditions:
+        """The mix of a year on a road: 60 % day, 15 % dusk, 25 % night; a third blurred, a quarter dirty.
+
+        light, look: those of the hour and the vehicle; None: drawn, as for a picture that has to do with no other.
+        """
+        light = light or draw_light(rng)
         dark = light != Light.DAYLIGHT
         return Conditions(
             light=light,
@@ -88,8 +83,8 @@ class Conditions:
             roll_deg=rng.normal(0, 1.6),
             motion_blur_px=rng.uniform(1, 10) if rng.random() < 0.25 else 0.0,
             defocus_px=rng.uniform(0.5, 1.8) if rng.random() < 0.2 else 0.0,
-            dirt=rng.uniform(0.2, 1.0) if rng.random() < 0.25 else 0.0,
-            fading=rng.uniform(0, 0.7) if dark else rng.uniform(0, 0.3),
+            dirt=look.dirt if look else draw_dirt(rng),
+            fading=(0.7 if dark else 0.3) * (look.wear if look else rng.random()),
             noise=rng.uniform(4, 9) if dark else rng.uniform(1, 4),
             jpeg_quality=int(rng.integers(45, 76)),
         )
@@ -103,14 +98,18 @@ def render(
     conditions: Conditions,
     overlay: str = "",
     vehicle_class: str = "car",
+    look: Look | None = None,
 ) -> bytes:
     """A JPEG of 960 x 640 pixels; the same generator state gives the same bytes.
 
     plate: a serial of the region without spaces. overlay: the line the camera burns in, such as its name and clock.
+    look: of a vehicle that is seen more than once; None: some vehicle.
     Raises KeyError for a region that has no design or a character that is none of A-Z, 0-9.
     """
     out = io.BytesIO()
-    picture = compose(plate, region, rng=rng, conditions=conditions, overlay=overlay, vehicle_class=vehicle_class)
+    picture = compose(
+        plate, region, rng=rng, conditions=conditions, overlay=overlay, vehicle_class=vehicle_class, look=look
+    )
     picture.save(out, "JPEG", quality=conditions.jpeg_quality)
     return out.getvalue()
 
@@ -123,13 +122,15 @@ def compose(
     conditions: Conditions,
     overlay: str = "",
     vehicle_class: str = "car",
+    look: Look | None = None,
 ) -> Image.Image:
     """The picture of render() before it is compressed, mode RGB."""
+    vehicle_rng = np.random.default_rng(look.seed) if look else rng
     view = _view(conditions, (WIDTH_PX * rng.uniform(0.38, 0.62), HEIGHT_PX * rng.uniform(0.58, 0.74)))
     scene = draw_road(rng).resize((WIDTH_PX * ENLARGED, HEIGHT_PX * ENLARGED), Image.Resampling.NEAREST)
-    lamps = draw_rear(scene, vehicle_class, view.enlarged(ENLARGED), rng)
+    lamps = draw_rear(scene, vehicle_class, view.enlarged(ENLARGED), vehicle_rng)
     picture = _dim(scene.reduce(ENLARGED), BRIGHTNESS[conditions.light])
-    face = _soil(draw_plate(plate, region, round(ENLARGED * conditions.plate_width_px)), conditions.dirt, rng)
+    face = _soil(draw_plate(plate, region, round(ENLARGED * conditions.plate_width_px)), conditions.dirt, vehicle_rng)
     _screw_on(picture, _dim(face, (1 - conditions.fading) * PLATE_BRIGHTNESS[conditions.light]), view)
     picture = _glow(picture, [view.at(*lamp) for lamp in lamps], conditions.light, rng)
     picture = _expose(picture, conditions, rng)

@@ -134,8 +134,9 @@ def _paint(order: PictureOrder, store: PictureStore) -> None:
         order.plate,
         order.region,
         rng=rng,
-        conditions=Conditions.draw(rng),
+        conditions=Conditions.draw(rng, light=order.light, look=order.look),
         overlay=order.overlay,
         vehicle_class=order.vehicle_class,
+        look=order.look,
     )
     store.put(order.name, jpeg)

@@ -13,6 +13,7 @@ from generator.config import Config, GeneratorError, Pictures
 from generator.crossings import Crossings, SectionPassages, observe
 from generator.faults import Cast, Feed, cast, report
 from generator.fleet import CLASSES, draw_fleet
+from generator.look import Look, light_at
 from generator.outgoing import Outgoing, PictureOrder, cuts, lines, rfc3339
 from generator.roads import routes_of
 from generator.traffic import FLOW_PER_ROUTE
@@ -191,13 +192,15 @@ class SightingScenario:
         return {row: self._picture(row, name, stamp) for row, name, stamp in named}
 
     def _picture(self, row: int, name: str, stamp: str) -> PictureOrder:
-        fleet, vehicle = self.cast.fleet, self.crossings.vehicle[row]
+        fleet, vehicle = self.cast.fleet, int(self.crossings.vehicle[row])
         return PictureOrder(
             name=name,
             plate=str(fleet.plate[vehicle]),
             region=str(fleet.region[vehicle]),
             vehicle_class=CLASSES[fleet.vehicle_class[vehicle]],
             overlay=f"{self.crossings.cameras[self.crossings.camera[row]]}  {stamp[:10]} {stamp[11:23]}",
+            look=Look.of(self.config.seed, vehicle),
+            light=light_at(self.config.seed, int(self.crossings.time_us[row])),
             seed=(self.config.seed, row),
         )
 

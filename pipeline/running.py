@@ -9,11 +9,10 @@ from types import FrameType
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
-from apache_beam.transforms import core
 
+from pipeline.local_runner import LocalRunner
 from pipeline.options import Settings
 
 
@@ -32,24 +31,7 @@ def _runner(options: PipelineOptions, *, streaming: bool) -> PipelineRunner | No
     """The local runner by name: Beam's own choice may be one that it fetches from the network."""
     if (options.view_as(StandardOptions).runner or "DirectRunner") != "DirectRunner":
         return None
-    if not streaming:
-        return FnApiRunner()
-    _remember_signatures()
-    return BundleBasedDirectRunner()
-
-
-def _remember_signatures() -> None:
-    """The local streaming runner asks all methods of a step for their signatures at every bundle: a third of its time.
-    The answers never change."""
-    ask, known = core.get_signature, {}
-
-    def remembered(function: Callable[..., object]) -> object:
-        key = (getattr(function, "__func__", function), hasattr(function, "__self__"))
-        if key not in known:
-            known[key] = ask(function)
-        return known[key]
-
-    core.get_signature = remembered
+    return LocalRunner() if streaming else FnApiRunner()
 
 
 def _until_stopped(result: PipelineResult) -> int:

@@ -12,7 +12,7 @@ from apache_beam.io.filebasedsource import FileBasedSource
 from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.io.range_trackers import OffsetRangeTracker
 
-from pipeline.enforcement.messages import LINES
+from pipeline.enforcement.messages import LINES, MAX_MESSAGE_BYTES
 from pipeline.enforcement.model import Message
 from pipeline.options import Settings
 
