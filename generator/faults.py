@@ -96,7 +96,7 @@ def report(crossings: Crossings, cast: Cast, rates: Mapping[str, float], rng: np
         off_s = np.clip(streams["clock_jitter"].normal(0, JITTER_S, count), -3 * JITTER_S, 3 * JITTER_S)
         stamped_us += np.where(jittered, np.rint(off_s * 1e6), 0).astype(np.int64)
     no_picture = touched.get("missing_pictures", np.zeros(count, dtype=bool))
-    names_it = streams["missing_pictures"].random(count) < 0.5 if "missing_pictures" in streams else no_picture
+    names_it = streams["missing_pictures"].random(count) < 0.5
     malformed = touched.pop("malformed", np.zeros(count, dtype=bool))
     order, copies, send_us = _schedule(crossings, touched, malformed, streams)
     return Feed(
@@ -108,7 +108,7 @@ def report(crossings: Crossings, cast: Cast, rates: Mapping[str, float], rng: np
         order=order,
         copies=copies,
         send_us=send_us,
-        malformed=malformed_objects(int(malformed.sum()), streams.get("malformed", rng)),
+        malformed=malformed_objects(int(malformed.sum()), streams["malformed"]),
         touched=touched
         | {"near_twins": cast.twinned[crossings.vehicle], "cloned_plates": cast.cloned[crossings.vehicle]},
     )

@@ -23,7 +23,7 @@ MIX = {Light.DAYLIGHT: 0.60, Light.DUSK: 0.15, Light.NIGHT: 0.25}
 NIGHTFALL = MIX[Light.DAYLIGHT] + MIX[Light.DUSK] / 2
 DAWN = NIGHTFALL + MIX[Light.NIGHT]
 # Streams of a run's seed, apart from those of the pictures, whose keys are (seed, row).
-LIGHT_STREAM, LOOK_STREAM = (7, 0), (7, 1)
+LIGHT_STREAM, LOOK_STREAM = (7, 2), (7, 1)
 
 
 @dataclass(frozen=True)

@@ -236,6 +236,7 @@ def _truck(sheet: _Sheet, paint: Colour, rng: np.random.Generator) -> None:
     for x in np.arange(-1.2, 1.2, 0.4):
         sheet.block((x, x + 0.2), (1.06, 1.11), RED)
         sheet.block((x + 0.2, x + 0.4), (1.06, 1.11), (232, 232, 228))
+    sheet.block((-0.34, 0.34), (0.68, 1.05), (58, 60, 64))
     sheet.block((-1.2, 1.2), (0.48, 0.72), (78, 80, 84), 0.02)
     sheet.blocks((0.78, 1.14), (0.53, 0.67), RED, 0.02)
     ink = _lettering_on(paint)

@@ -24,14 +24,15 @@ POINT_SPEEDS = "point_speeds"
 
 
 class FineMessage(msgspec.Struct, frozen=True):
-    """The fields of a published fine that the score needs; it may have others."""
+    """The fields of a published fine that the score needs; it may have others. avg_speed: km/h; None: not known any
+    more, as when a revision has withdrawn the fine."""
 
     fine_id: str
     status: str
     vehicle_id: str
     entry_time: datetime
     exit_time: datetime
-    avg_speed: float
+    avg_speed: float | None = None
     license_plate: str | None = None
     radar_id: str = ""
     revision: int = 1
@@ -148,7 +149,7 @@ class _Judge:
         return Finding(Verdict.WRONG, fine.radar_id, fine.vehicle_id, self._why_wrong(fine, near, violations, fitting))
 
     def _why_wrong(self, fine: FineMessage, near: list[int], violations: list[int], fitting: list[int]) -> str:
-        claim = f"fined at {fine.avg_speed:.2f} km/h"
+        claim = "fined without a speed" if fine.avg_speed is None else f"fined at {fine.avg_speed:.2f} km/h"
         if fitting:
             return f"{claim}: fined twice for one passage"
         if violations:
@@ -212,6 +213,8 @@ def _objection(fine: FineMessage, passage: TruePassage) -> str:
         off_s = max(abs(fine.entry_time.timestamp() - entry_s), abs(fine.exit_time.timestamp() - exit_s))
         if off_s > TIME_TOLERANCE_S:
             return f"its times are {off_s:.1f} s off"
+    if fine.avg_speed is None:
+        return "it names no speed"
     if abs(fine.avg_speed - passage.avg_speed_kmh) > SPEED_TOLERANCE_KMH:
         return f"its speed is more than {SPEED_TOLERANCE_KMH} km/h off"
     return ""

@@ -1,6 +1,7 @@
 """python -m localcloud: keeps the services up until Ctrl-C and prints the variables that point clients at them."""
 
 import argparse
+import os
 import shlex
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from localcloud.checks import LocalCloudError
 from localcloud.services import DEFAULT_PROJECT, SERVICES, LocalCloud, running
 
+UNREAD = 128 + 13  # as a shell reports an end by SIGPIPE
 HABITS = """
 # In another shell, after pasting the lines above:
 #   gcloud storage ls                              bq --api "$BIGQUERY_EMULATOR_HOST" ls
@@ -27,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     only = options.only.split(",") if options.only else None
     try:
         with running(options.data_dir, only=only, ports=ports, project=options.project, log=_tell) as cloud:
-            _print_exports(cloud)
+            if not _printed(cloud):
+                return UNREAD
             threading.Event().wait()
     except LocalCloudError as error:
         _tell(str(error))
@@ -47,10 +50,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _print_exports(cloud: LocalCloud) -> None:
-    for name, value in cloud.env.items():
-        print(f"export {name}={shlex.quote(value)}")
-    print(HABITS, flush=True)
+def _printed(cloud: LocalCloud) -> bool:
+    """Print the variables; False if whoever should read them has gone, as with `| true`."""
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in cloud.env.items()]
+    try:
+        print("\n".join([*exports, HABITS]), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        _tell("standard output was closed before the variables were read; stopping the services")
+        return False
+    return True
 
 
 def _tell(line: str) -> None:

@@ -26,10 +26,10 @@ MAX_ANSWER_BYTES = 64 * 1024
 REQUEST_TIMEOUT_S = 10.0
 RETRY = DEFAULT_RETRY.with_timeout(20.0)
 PAUSE_AFTER_FAILURE_S = 30.0
-# What a picture begins with, what stands near its end, the suffix and type of its file.
+# What a picture begins with, what stands near its end, the type of its file.
 _KINDS = (
-    (b"\xff\xd8\xff", b"\xff\xd9", "jpg", "image/jpeg"),
-    (b"\x89PNG\r\n\x1a\n", b"IEND", "png", "image/png"),
+    (b"\xff\xd8\xff", b"\xff\xd9", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", b"IEND", "image/png"),
 )
 _END_BYTES = 1024  # some cameras write a few bytes after the end
 _log = logging.getLogger(__name__)
@@ -66,12 +66,10 @@ class EvidenceArchive:
         picture = picture_of(sighting)
         try:
             data = self._data(sighting)
-            suffix, content_type = _kind(data)
             end = "exit" if sighting is passage.exit else "entry"
-            name = (
-                f"{passage.section_id}/{day(passage.first_us)}/{passage.passage_id}/{sighting.time_us}-{end}.{suffix}"
-            )
-            url, sha256 = self._store(name, data, content_type)
+            # The name does not hang on the bytes: a picture that changed between two attempts must meet the first one.
+            name = f"{passage.section_id}/{day(passage.first_us)}/{passage.passage_id}/{sighting.time_us}-{end}"
+            url, sha256 = self._store(name, data, _content_type(data))
         except PictureError as error:
             _log.warning("passage %s: %s: %s", passage.passage_id, error.reason, error)
             return replace(picture, problem=error.reason)
@@ -143,10 +141,10 @@ class EvidenceArchive:
         )
 
 
-def _kind(data: bytes) -> tuple[str, str]:
-    for start, end, suffix, content_type in _KINDS:
+def _content_type(data: bytes) -> str:
+    for start, end, content_type in _KINDS:
         if data.startswith(start):
             if end not in data[-_END_BYTES:]:
                 raise PictureError(Reason.PICTURE_INVALID, f"the picture breaks off after {len(data)} bytes")
-            return suffix, content_type
+            return content_type
     raise PictureError(Reason.PICTURE_INVALID, f"neither a JPEG nor a PNG picture ({len(data)} bytes)")

@@ -96,6 +96,7 @@ class Settings(NamedTuple):
     allowed_lateness_s: float
     tolerance_kmh: float
     streaming: bool
+    local: bool
     input: str
     received_us: int
     output_dir: str | None
@@ -171,6 +172,7 @@ def check(options: PipelineOptions) -> Settings:
         allowed_lateness_s=lateness_s,
         tolerance_kmh=_speed_kmh(own.tolerance, "--tolerance"),
         streaming=streaming,
+        local=local,
         input=_input(own, project, streaming=streaming),
         received_us=time.time_ns() // 1000,
         output_dir=None if streaming else _output_dir(own.output_dir),

@@ -272,6 +272,16 @@ def test_faults_leave_the_traffic_as_it_is():
     assert (plain.crossings.time_us == faulty.crossings.time_us).all()
 
 
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_turned_off_leaves_the_others_as_they_are(name):
+    rates = dict.fromkeys(FAULTS, 0.1)
+    every, fewer = generate(config(faults=rates)), generate(config(faults={k: rates[k] for k in rates if k != name}))
+    others = [other for other in every.feed.touched if other not in {name, "near_twins", "cloned_plates"}]
+    assert others
+    for other in others:
+        assert (every.feed.touched[other] == fewer.feed.touched[other]).all()
+
+
 @pytest.mark.parametrize(
     ("rate", "flow", "haste"),
     [(None, 0.8, 1), (0, 0.8, float("inf")), (0.5, 0.5, 1), (1.2, 1.2, 1), (80, 0.8, 100)],

@@ -5,7 +5,7 @@ import threading
 from google.api_core import exceptions
 from google.cloud import pubsub_v1
 from google.pubsub_v1 import types
-from test_localcloud_pubsub import ack, send
+from test_localcloud_pubsub import PROJECT, ack, largest_message, numbers, send
 
 
 class TestStreamingPull:
@@ -33,6 +33,22 @@ class TestStreamingPull:
         seen = self.receive(subscriber, name, 2000, lambda message: message.ack())
         assert {message.data.decode() for message in seen} == expected
         assert len(seen) == 2000
+
+    def test_the_largest_local_message_reaches_google_s_subscriber_even_as_a_dead_letter(
+        self, publisher, subscriber, subscribe, topic
+    ):
+        name, dead_topic = subscribe(), f"{PROJECT}/topics/{'d' * 249}-{next(numbers)}"
+        publisher.create_topic(name=dead_topic)
+        dead_name = f"{PROJECT}/subscriptions/{'d' * 249}-{next(numbers)}"
+        subscriber.create_subscription(name=dead_name, topic=dead_topic)
+        tried = f"{PROJECT}/subscriptions/{'t' * 249}-{next(numbers)}"
+        policy = {"dead_letter_topic": dead_topic, "max_delivery_attempts": 5}
+        subscriber.create_subscription(request={"name": tried, "topic": topic, "dead_letter_policy": policy})
+        publisher.publish(topic, **largest_message()).result(timeout=10)
+        self.receive(subscriber, name, 1, lambda message: message.ack())
+        self.receive(subscriber, tried, 5, lambda message: message.nack())
+        (dead,) = self.receive(subscriber, dead_name, 1, lambda message: message.ack())
+        assert (dead.data, len(dead.attributes)) == (largest_message()["data"], 4)
 
     def test_a_nacked_message_comes_again(self, publisher, subscriber, subscribe, topic):
         name = subscribe()

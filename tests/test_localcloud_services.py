@@ -302,6 +302,14 @@ class TestCommand:
         running.process.kill()
         assert gone(pids)
 
+    def test_with_nobody_to_read_the_variables_it_ends_with_a_line_and_leaves_nothing(self, command):
+        running = command("--only", "cars_api")
+        running.process.stdout.close()
+        err = running.process.stderr.read()
+        assert running.process.wait(15) == 128 + signal.SIGPIPE
+        assert err.count("\n") == 1
+        assert err.startswith("localcloud: standard output was closed")
+
     def test_a_mistake_is_one_line_and_exit_2(self, command):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             code, out, err = command("--port_pubsub", str(taken.getsockname()[1])).end()

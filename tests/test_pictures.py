@@ -13,7 +13,8 @@ from PIL import Image, ImageChops
 
 from generator import lettering, pictures, plates, scene
 from generator.fleet import draw_plates
-from generator.pictures import Conditions, Light, compose, render
+from generator.look import Light, Look
+from generator.pictures import Conditions, compose, render
 from pipeline.enforcement.plates import LAYOUTS, has_layout, normalise, same_plate
 
 CLASSES = ("car", "van", "truck", "bus", "motorcycle")
@@ -136,6 +137,41 @@ class TestRender:
             picture(region="US-HI")
         with pytest.raises(KeyError, match="Ä"):
             picture(plate="ÄBC1234")
+
+
+class TestLook:
+    def rear(self, look, seed, vehicle_class="car"):
+        """The vehicle around its plate, wherever it stands in the picture of this seed."""
+        made = [
+            picture(seed=seed, plate=plate, look=look, overlay="", vehicle_class=vehicle_class)
+            for plate in ("ABC1234", "XYZ9876")
+        ]
+        left, top, right, bottom = ImageChops.difference(*made).getbbox()
+        x, y = (left + right) // 2, (top + bottom) // 2
+        return levels(made[0].crop((x - 110, y - 130, x + 110, y + 70)).reduce(4))
+
+    @pytest.mark.parametrize("vehicle_class", CLASSES)
+    def test_is_the_same_in_every_picture_of_the_vehicle(self, vehicle_class):
+        look = Look(seed=7, dirt=0.5)
+        rears = [self.rear(look, seed, vehicle_class) for seed in range(4)]
+        assert all(np.abs(rears[0] - other).mean() < 12 for other in rears[1:])
+
+    def test_of_other_vehicles_is_another(self):
+        one, *others = (self.rear(Look(seed), 1) for seed in range(8))
+        assert sum(np.abs(one - other).mean() > 20 for other in others) >= 4
+
+    def test_decides_dirt_and_wear_of_the_plate_and_the_light_how_much_of_the_wear_is_seen(self):
+        look = Look(seed=1, dirt=0.4, wear=0.5)
+        for light, fading in ((Light.DAYLIGHT, 0.15), (Light.DUSK, 0.35), (Light.NIGHT, 0.35)):
+            taken = [Conditions.draw(rng(i), light=light, look=look) for i in range(20)]
+            assert {(c.light, c.dirt) for c in taken} == {(light, 0.4)}
+            assert [c.fading for c in taken] == pytest.approx([fading] * 20)
+            assert len({(c.yaw_deg, c.plate_width_px, c.noise) for c in taken}) == 20
+
+    def test_same_look_and_seed_same_bytes(self):
+        made = {render("ABC1234", "US-NY", rng=rng(5), conditions=FIXED, look=Look(3)) for _ in range(2)}
+        assert len(made) == 1
+        assert made != {render("ABC1234", "US-NY", rng=rng(6), conditions=FIXED, look=Look(3))}
 
 
 class TestConditions:

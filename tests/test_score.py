@@ -1,6 +1,10 @@
 """The score: what counts as right, wrong, missed or under review."""
 
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -9,6 +13,7 @@ from generator.cli import main
 from generator.score import FineMessage, Verdict, score, table
 from generator.truth import TruePassage, TruthSummary, write_truth
 
+ROOT = Path(__file__).parent.parent
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
@@ -151,6 +156,20 @@ def test_a_withdrawn_fine_of_an_innocent_harms_nobody():
     only(score([true], [fine_of(true), fine_of(true, status="withdrawn", revision=2)]), Verdict.WITHDRAWN)
 
 
+def test_a_withdrawn_fine_without_a_speed_is_withdrawn():
+    true = passage(speed=39, over=False)
+    result = score([true], [fine_of(true), fine_of(true, status="withdrawn", revision=2, avg_speed=None)])
+    only(result, Verdict.WITHDRAWN)
+
+
+def test_an_issued_fine_without_a_speed_is_wrong():
+    guilty, innocent = passage(), passage("XYZ9876", speed=30, over=False)
+    fines = [fine_of(guilty, avg_speed=None), fine_of(innocent, fine_id="2", avg_speed=None)]
+    result = score([guilty, innocent], fines)
+    assert (result.wrong, result.missed) == (2, 1)
+    assert all("without a speed" in finding.explanation for finding in result.of(Verdict.WRONG))
+
+
 def test_without_times_the_vehicle_identifies_and_the_speed_must_agree():
     true = passage(basis="point_speeds", section="", vehicle_id="v-1", plate=None)
     only(score([true], [fine_of(true, shift_s=9999, radar_id="any", license_plate="ABC1234")]), Verdict.RIGHT)
@@ -193,6 +212,23 @@ def test_exit_code_is_1_if_any_fine_is_wrong(tmp_path, capsys):
     assert main(write(tmp_path, [true], [])) == 0
     assert main(write(tmp_path, [true], [fine_of(true, vehicle_id="XYZ9999")])) == 1
     assert "no such vehicle" in capsys.readouterr().out
+
+
+def test_a_file_with_a_withdrawn_fine_without_a_speed_is_read(tmp_path, capsys):
+    true = passage(speed=39, over=False)
+    assert main(write(tmp_path, [true], [fine_of(true, status="withdrawn", avg_speed=None)])) == 0
+    assert "withdrawn" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGPIPE")
+def test_a_reader_that_has_enough_ends_it_without_a_traceback(tmp_path):
+    missed = [passage(f"AAA{number:04d}", start_s=number) for number in range(2000)]  # more than a pipe holds
+    command = [sys.executable, "-m", "generator", *write(tmp_path, missed, [])]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as run:
+        assert b"2,000 violations" in run.stdout.readline()
+        run.stdout.close()
+        assert run.stderr.read() == b""
+    assert run.returncode == -signal.SIGPIPE
 
 
 def test_a_file_that_is_no_truth_is_one_line_and_exit_code_2(tmp_path, capsys):

@@ -1,4 +1,9 @@
-"""What Pub/Sub accepts. https://cloud.google.com/pubsub/quotas#resource_limits"""
+"""What Pub/Sub accepts. https://cloud.google.com/pubsub/quotas#resource_limits
+
+One limit is smaller here: a message may have 4 MB, with the real service 10 MB. From an emulator's address Google's
+Python client receives no more than gRPC's default of 4 MiB at once; a larger message would come back for ever and hold
+up its subscription.
+"""
 
 import re
 
@@ -7,6 +12,9 @@ import grpc
 from localcloud.proto import Proto
 
 MAX_REQUEST_BYTES = 10_000_000
+CLIENT_RECEIVES_BYTES = 4 * 1024 * 1024
+# Leaves room for what delivery adds: ids, times, and where a dead letter comes from.
+MAX_MESSAGE_BYTES = 4_000_000
 MAX_MESSAGES = 1000
 MAX_ATTRIBUTES = 100
 MAX_KEY_BYTES = 256
@@ -55,6 +63,17 @@ def check_publish(request: Proto) -> None:
         raise invalid(f"The value for message_count is {len(request.messages)}; allowed: 1 to {MAX_MESSAGES}.")
     for message in request.messages:
         _check_message(message)
+    if size > MAX_MESSAGE_BYTES:
+        _check_receivable(max(message.ByteSize() for message in request.messages))
+
+
+def _check_receivable(size: int) -> None:
+    if size > MAX_MESSAGE_BYTES:
+        raise invalid(
+            f"A message has {size} bytes; this local server takes up to {MAX_MESSAGE_BYTES}, since Google's client "
+            f"receives at most {CLIENT_RECEIVES_BYTES} from an emulator; the real service takes up to "
+            f"{MAX_REQUEST_BYTES}. Publish smaller batches, or compress them."
+        )
 
 
 def _check_message(message: Proto) -> None:

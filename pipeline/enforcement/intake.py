@@ -37,25 +37,29 @@ class Intake:
     def __init__(self, network: Network, radar_id: str | None = None, max_age_us: int | None = None) -> None:
         self._network, self._radar_id, self._max_age_us = network, radar_id, max_age_us
 
-    def read(self, message: Message) -> tuple[Batch, list[Rejected]]:
-        """Each object of the message as a located sighting or as a rejected record."""
+    def read(self, message: Message, now_us: int | None = None) -> tuple[Batch, list[Rejected]]:
+        """Each object of the message as a located sighting or as a rejected record.
+
+        now_us: the time by which the engine drops what is late; None: the time at which the message was published.
+        """
+        by_us = message.received_us if now_us is None else now_us
         located, refused = [], []
         for found, part in decode(message):
             if isinstance(found, Rejected):
                 refused.append(found)
                 continue
             try:
-                self._refuse_old(found, message)
+                self._refuse_old(found, by_us)
                 located.append(self._locate(found))
             except Refusal as refusal:
                 refused.append(rejected(part(), STAGE, refusal.reason, str(refusal), refusal.field))
         return Batch(tuple(located)), refused
 
-    def _refuse_old(self, sighting: Sighting, message: Message) -> None:
-        if self._max_age_us is not None and sighting.time_us < message.received_us - self._max_age_us:
+    def _refuse_old(self, sighting: Sighting, by_us: int) -> None:
+        if self._max_age_us is not None and sighting.time_us < by_us - self._max_age_us:
             raise Refusal(
                 "too_late",
-                f"timestamp: found {rfc3339(sighting.time_us)}, received {rfc3339(message.received_us)}; allowed: "
+                f"timestamp: found {rfc3339(sighting.time_us)}, read {rfc3339(by_us)}; allowed: "
                 f"at most {self._max_age_us / 3.6e9:g} hours late. Raise --allowed_lateness to accept it.",
                 "timestamp",
             )

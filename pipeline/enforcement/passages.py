@@ -20,6 +20,7 @@ from pipeline.enforcement.sections import Section
 Sightings = Sequence[Sighting]
 Traversal = list[tuple[int, Sighting]]  # (number of the camera in driving order, sighting)
 
+CLEAR_ORDER = 0.9  # messages may overtake each other; a random order of ten points reaches this once in two thousand
 SHORT_LEG = 0.1  # of the mean leg of a track
 TRACK_NOISE_M = 10.0  # how far a radar track's point may lie behind the one before it
 
@@ -154,12 +155,10 @@ def _directions(section: Section, points: Sightings) -> list[speed.Metres]:
         return [speed.chainages_m(places, section.line)]
     along = speed.track_chainages_m(places)
     backwards = along.max() - along
-    # Counted from the first point: the sum of full times has more digits than a float, and equal ones would differ.
-    times_us = np.array([point.time_us - points[0].time_us for point in points], dtype=np.float64)
-    trend = float((times_us - times_us.mean()) @ along)
-    if trend == 0:
+    agreement = speed.order_agreement([point.time_us for point in points], along)
+    if abs(agreement) < CLEAR_ORDER:
         return [along, backwards]
-    return [along if trend > 0 else backwards]
+    return [along if agreement > 0 else backwards]
 
 
 def _by_point_speeds(passage: Passage, points: Sightings, along: speed.Metres) -> Passage:

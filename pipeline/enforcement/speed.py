@@ -73,6 +73,15 @@ def track_chainages_m(points: Sequence[Coordinates]) -> Metres:
     return along
 
 
+def order_agreement(times_us: Sequence[int], chainages: Metres) -> float:
+    """Correlation of chainages with the order in time: 1 forwards, -1 backwards, 0 where nothing tells."""
+    ranks = np.unique(np.asarray(times_us), return_inverse=True)[1].astype(np.float64)
+    ranks -= ranks.mean()
+    places = chainages - chainages.mean()
+    spread = math.sqrt(float(ranks @ ranks) * float(places @ places))
+    return float(ranks @ places) / spread if spread > 0 else 0.0
+
+
 def point_speeds_time_s(chainages: Metres, speeds_kmh: npt.NDArray[np.float64]) -> float:
     """Seconds from the first point to the last, each leg at the speed of the point where it begins.
 

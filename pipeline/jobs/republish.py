@@ -8,6 +8,7 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +20,7 @@ from pipeline.options import OptionError, dataset_name, resource_name
 
 PULL_TIMEOUT_S = 5.0
 PULL_MESSAGES = 500
+SEND_TIMEOUT_S = 20.0
 ANY = "any"
 
 
@@ -45,8 +47,10 @@ class Sender:
         try:
             if record.stage == "warehouse":
                 return self._insert(payload, attributes["table"])
-            self._publisher.publish(self._topic, payload, **attributes).result()
-        except GoogleAPIError as error:
+            self._publisher.publish(self._topic, payload, retry=None, timeout=SEND_TIMEOUT_S, **attributes).result(
+                SEND_TIMEOUT_S
+            )
+        except (GoogleAPIError, TimeoutError) as error:
             print(f"failed: {type(error).__name__}: {error}")
             return "failed"
         return "sent"
@@ -126,19 +130,22 @@ def _subscription(args: argparse.Namespace) -> str:
 
 
 def _of_subscription(subscription: str) -> Iterator[list[Found]]:
-    """Until a pull finds nothing more; what is left out comes back after its deadline, not within this run."""
-    seen: set[str] = set()
+    """Until a pull finds nothing more that was rejected before this began: what is refused again comes back here."""
+    began = datetime.now(UTC)
     with endpoints.subscriber() as subscriber:
         while True:
             try:
-                pulled = subscriber.pull(subscription=subscription, max_messages=PULL_MESSAGES, timeout=PULL_TIMEOUT_S)
+                pulled = subscriber.pull(
+                    subscription=subscription, max_messages=PULL_MESSAGES, timeout=PULL_TIMEOUT_S, retry=None
+                )
             except DeadlineExceeded:
                 return
-            fresh = [message for message in pulled.received_messages if message.message.message_id not in seen]
-            if not fresh:
+            except GoogleAPIError as error:
+                raise OptionError(f"--rejected_subscription: {subscription}: {error.message}") from error
+            earlier = [one for one in pulled.received_messages if one.message.publish_time < began]
+            if not earlier:
                 return
-            seen.update(message.message.message_id for message in fresh)
-            yield [Found(_record(message.message.data, subscription), message.ack_id) for message in fresh]
+            yield [Found(_record(one.message.data, subscription), one.ack_id) for one in earlier]
 
 
 def _acknowledge(args: argparse.Namespace, sent: Sequence[Found]) -> None:

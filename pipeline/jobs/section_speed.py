@@ -24,9 +24,7 @@ from pipeline.transforms.sources import ReadMessages
 
 def build(pipeline: beam.Pipeline, settings: Settings) -> Outputs:
     """Add the graph to the pipeline; every sighting ends in one output, every passage in one outcome."""
-    decoded = (
-        pipeline | "Read messages" >> ReadMessages(settings) | "Decode sightings" >> DecodeSightings(settings.intake)
-    )
+    decoded = pipeline | "Read messages" >> ReadMessages(settings) | "Decode sightings" >> DecodeSightings(settings)
     measured = (
         decoded.located | "Group sessions" >> GroupSessions(settings) | "Measure passages" >> MeasurePassages(settings)
     )

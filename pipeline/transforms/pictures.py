@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -12,7 +13,7 @@ from apache_beam.ml.inference.base import KeyedModelHandler, RemoteModelHandler,
 from apache_beam.pvalue import TaggedOutput
 from google.api_core import exceptions as google_errors
 from google.api_core.retry import Retry, if_exception_type
-from google.cloud import vision
+from google.cloud import storage, vision
 
 from pipeline import endpoints
 from pipeline.archive import EvidenceArchive
@@ -55,10 +56,16 @@ class _Keep(beam.DoFn):
         self._evidence_bucket, self._cars_api = evidence_bucket, cars_api
 
     def setup(self) -> None:
-        self._archive = EvidenceArchive(endpoints.storage_client(), self._evidence_bucket, self._cars_api)
+        self._archive = _archive(endpoints.storage_client(), self._evidence_bucket, self._cars_api)
 
     def process(self, passage: Passage) -> Iterator[Case]:
         yield self._archive.keep(passage)
+
+
+@cache
+def _archive(client: storage.Client, evidence_bucket: str, cars_api: str | None) -> EvidenceArchive:
+    """One for each process: it remembers that an address does not answer, and keeps connections open."""
+    return EvidenceArchive(client, evidence_bucket, cars_api)
 
 
 class ReadPlates(beam.PTransform):

@@ -194,7 +194,8 @@ class _MeasureAndRevise(beam.DoFn):
     FORGET = userstate.TimerSpec("forget", beam.TimeDomain.WATERMARK)
 
     def __init__(self, measure: Measure, remember_s: float) -> None:
-        self._measure, self._remember_s, self._counters = measure, remember_s, _Counters()
+        self._measure, self._counters = measure, _Counters()
+        self._remember_us = round(remember_s * 1_000_000)
 
     def process(
         self,
@@ -204,10 +205,11 @@ class _MeasureAndRevise(beam.DoFn):
     ) -> Iterator[Passage | TaggedOutput]:
         session = self._measure.session(*element)
         changes, remembered = revisions.revise(history.read() or (), session)
-        history.write(remembered)
         # A late look at an earlier session must not shorten the memory of a later one.
         newest_us = max([session.last_us, *(old.passage.last_us for old in remembered)])
-        forget.set(Timestamp(micros=newest_us) + self._remember_s)
+        oldest_us = newest_us - self._remember_us
+        history.write(tuple(old for old in remembered if old.session_last_us >= oldest_us))
+        forget.set(Timestamp(micros=newest_us + self._remember_us))
         for change in changes:
             self._counters.count(change)
             yield from self._measure.ways(change)
