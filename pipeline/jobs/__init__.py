@@ -20,6 +20,7 @@ def main(argv: Sequence[str]) -> int:
     if name not in JOBS:
         return _mistake(f"{name}: no such job; allowed: {', '.join(JOBS)}")
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    logging.getLogger().addFilter(_is_news)
     job = importlib.import_module(JOBS[name][0])
     try:
         return int(job.run(rest))
@@ -27,6 +28,11 @@ def main(argv: Sequence[str]) -> int:
         if type(error).__module__.startswith("pipeline."):
             return _mistake(str(error))
         raise
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Beam repeats for every batch of pictures that it could not measure its own memory."""
+    return "memory usage cannot be fetched" not in record.msg
 
 
 def _mistake(text: str) -> int:
