@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import pytest
 from google.api_core import exceptions
+from msgspec.structs import replace
 
 from pipeline import archive, endpoints, fetch
 from pipeline.archive import EvidenceArchive
@@ -93,11 +94,18 @@ def stored(storage, url: str) -> bytes:
 # --- kept once
 
 
-@pytest.mark.parametrize(("data", "suffix"), [(jpeg(), ".jpg"), (png(), ".png")])
-def test_picture_is_copied_with_its_checksum(storage, data, suffix):
+def test_picture_of_another_kind_meets_the_one_that_was_kept_first(storage):
+    first = passage(picture(storage, jpeg()))
+    again = replace(first, exit=replace(first.exit, image_url=picture(storage, png())))
+    (kept,), (changed,) = keep(storage, first).pictures, keep(storage, again).pictures
+    assert (kept.problem, changed.problem) == (None, Reason.EVIDENCE_DIFFERS)
+
+
+@pytest.mark.parametrize("data", [jpeg(), png()], ids=["jpeg", "png"])
+def test_picture_is_copied_with_its_checksum(storage, data):
     found = passage(picture(storage, data))
     (kept,) = keep(storage, found).pictures
-    assert kept.image_url == f"gs://archive-evidence/s/2026-04-12/{found.passage_id}/{T0_US + 5}-exit{suffix}"
+    assert kept.image_url == f"gs://archive-evidence/s/2026-04-12/{found.passage_id}/{T0_US + 5}-exit"
     assert stored(storage, kept.image_url) == data
     assert kept.sha256 == hashlib.sha256(data).hexdigest()
     assert kept.problem is None

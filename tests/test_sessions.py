@@ -261,7 +261,7 @@ def test_too_late_is_refused_aloud():
     noted.clear()
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         messages = pipeline | beam.Create([Message(late + b"\n" + timely, "m", T0_S * 1_000_000)])
-        decoded = messages | DecodeSightings(settings().intake)
+        decoded = messages | DecodeSightings(settings()._replace(local=False))
         _ = decoded.located | "Located" >> beam.Map(note)
         _ = decoded.rejected | "Rejected" >> beam.Map(note)
     (refused,) = [found for found in noted if isinstance(found, Rejected)]

@@ -30,11 +30,13 @@ class Pseudonyms:
 
 
 @lru_cache(maxsize=64)
-def _day_key(secret: bytes, day_number: int) -> bytes:
-    return hmac.digest(secret, day(day_number * _DAY_US).encode(), "sha256")
+def _keyed(secret: bytes, day_number: int) -> hmac.HMAC:
+    """HMAC under the day's key, ready to be copied for each name."""
+    return hmac.new(hmac.digest(secret, day(day_number * _DAY_US).encode(), "sha256"), digestmod="sha256")
 
 
 @lru_cache(maxsize=65_536)
 def _pseudonym(secret: bytes, day_number: int, name: str) -> str:
-    key = _day_key(secret, day_number)
-    return hmac.digest(key, name.encode(), "sha256").hex()[:PSEUDONYM_HEX_DIGITS]
+    keyed = _keyed(secret, day_number).copy()
+    keyed.update(name.encode())
+    return keyed.hexdigest()[:PSEUDONYM_HEX_DIGITS]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_WITHOUT_ZONE = datetime(1970, 1, 1)  # isoformat, unlike strftime, is fast
+_EPOCH_WITHOUT_ZONE = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -19,7 +20,13 @@ def parse_rfc3339_us(text: str) -> int:
 
 def rfc3339(time_us: int) -> str:
     """The time in UTC with microseconds, such as 2026-04-13T16:30:38.690000Z."""
-    return (_EPOCH_WITHOUT_ZONE + timedelta(microseconds=time_us)).isoformat(timespec="microseconds") + "Z"
+    return f"{_second(time_us // 1_000_000)}.{time_us % 1_000_000:06d}Z"
+
+
+@lru_cache(maxsize=65_536)
+def _second(time_s: int) -> str:
+    """Sightings come in seconds full of them: each second is written out once."""
+    return (_EPOCH_WITHOUT_ZONE + timedelta(seconds=time_s)).isoformat()
 
 
 def day(time_us: int) -> str:
