@@ -136,6 +136,12 @@ class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     exit: Sighting | None = None
 
 
+class Passages(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Several passages, as one element."""
+
+    passages: tuple[Passage, ...]
+
+
 class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """All passages of one vehicle in one section that one session of sightings holds."""
 

@@ -54,6 +54,7 @@ RECORD_TYPES = (
     model.Sighting,
     model.Sightings,
     model.Passage,
+    model.Passages,
     model.Session,
     model.Picture,
     model.Case,

@@ -10,7 +10,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline.enforcement import evidence
-from pipeline.enforcement.model import Case, Passage, Status
+from pipeline.enforcement.model import Case, Passages, Status
 from pipeline.enforcement.records import Fine
 from pipeline.enforcement.sections import Network
 
@@ -18,7 +18,7 @@ from pipeline.enforcement.sections import Network
 class Judged(NamedTuple):
     """The two records of a case that has ended."""
 
-    passages: beam.PCollection[Passage]
+    passages: beam.PCollection[Passages]
     fines: beam.PCollection[Fine]
 
 
@@ -32,7 +32,7 @@ class Judge(beam.PTransform):
     def expand(self, cases: beam.PCollection[Case]) -> Judged:
         """One passage and one fine for each case."""
         judged = cases | "Judge" >> beam.ParDo(_Judge(self._network)).with_outputs("fines", main="passages")
-        judged.passages.element_type, judged.fines.element_type = Passage, Fine
+        judged.passages.element_type, judged.fines.element_type = Passages, Fine
         return Judged(judged.passages, judged.fines)
 
 
@@ -41,8 +41,8 @@ class _Judge(beam.DoFn):
         self._network = network
         self._counters = {status: Metrics.counter("fines", status.value) for status in Status}
 
-    def process(self, case: Case) -> Iterator[Passage | TaggedOutput]:
+    def process(self, case: Case) -> Iterator[Passages | TaggedOutput]:
         passage, fine = evidence.judge(case, self._network.sections[case.passage.section_id])
         self._counters[fine.status].inc()
-        yield passage
+        yield Passages((passage,))
         yield TaggedOutput("fines", fine)

@@ -10,7 +10,7 @@ import apache_beam as beam
 
 from pipeline.enforcement import records
 from pipeline.enforcement.intake import Batch
-from pipeline.enforcement.model import Outcome, Passage
+from pipeline.enforcement.model import Outcome, Passages
 from pipeline.enforcement.records import Fine, PassageRecord, PublicPassage, Rejected, SightingRecord
 from pipeline.options import Settings
 from pipeline.transforms.sinks import (
@@ -31,7 +31,7 @@ class Outputs(TypedDict):
     """Everything a run produces: every sighting and every passage is in here once."""
 
     sightings: beam.PCollection[Batch]
-    passages: beam.PCollection[Passage]
+    passages: beam.PCollection[Passages]
     fines: beam.PCollection[Fine]
     rejected: beam.PCollection[Rejected]
 
@@ -146,9 +146,9 @@ def log_rejected(rejected: Rejected) -> None:
     _log.warning("rejected at %s: %s: %s", rejected.stage, rejected.reason, rejected.error)
 
 
-def not_fined(passage: Passage) -> list[PublicPassage]:
-    """EDEM's record of a measured passage that is neither fined nor under review."""
-    return [records.public_passage(passage)] if passage.outcome is Outcome.CLEAR else []
+def not_fined(found: Passages) -> list[PublicPassage]:
+    """EDEM's records of measured passages that are neither fined nor under review."""
+    return [records.public_passage(passage) for passage in found.passages if passage.outcome is Outcome.CLEAR]
 
 
 def passage_attributes(passage: PublicPassage) -> dict[str, str]:

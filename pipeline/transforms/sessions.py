@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -17,7 +16,7 @@ from msgspec.structs import replace
 
 from pipeline.enforcement import evidence, passages, policy, revisions
 from pipeline.enforcement.intake import Batch
-from pipeline.enforcement.model import Outcome, Passage, Session, Sighting, Sightings
+from pipeline.enforcement.model import Outcome, Passage, Passages, Session, Sighting, Sightings
 from pipeline.enforcement.records import Fine
 from pipeline.enforcement.revisions import Change
 from pipeline.enforcement.sections import Network
@@ -27,6 +26,8 @@ from pipeline.transforms.coders import StructCoder
 Key = tuple[str, str]  # section_id, vehicle_id
 KeyedSightings = tuple[Key, Iterable[Sighting]]
 Share = tuple[str, int]  # section_id, number of a share of the vehicles
+Shared = tuple[Share, Iterable[Sightings]]
+PASSAGES_IN_ELEMENT = 1000
 SHARES = 64  # each is grouped in memory: a share of 100 million sightings is about one gigabyte
 
 
@@ -35,7 +36,7 @@ class GroupSessions(beam.PTransform):
 
     Unbounded input goes through session windows: a session fires when the watermark passes its end, and again, whole,
     for every late sighting. Bounded input is grouped at once and cut in plain code: the same sessions, several times
-    faster on one machine.
+    faster on one machine. Two sightings exactly one gap apart are two sessions.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -43,8 +44,8 @@ class GroupSessions(beam.PTransform):
         self._gap_s, self._allowed_lateness_s = settings.session_gap_s, settings.allowed_lateness_s
         self._streaming = settings.streaming
 
-    def expand(self, located: beam.PCollection[Batch]) -> beam.PCollection[KeyedSightings]:
-        """Two sightings exactly one gap apart are two sessions."""
+    def expand(self, located: beam.PCollection[Batch]) -> beam.PCollection[KeyedSightings | Shared]:
+        """One session of one vehicle; of bounded input a share of the vehicles, whose sessions are cut when measured."""
         return self._in_windows(located) if self._streaming else self._at_once(located)
 
     def _in_windows(self, located: beam.PCollection[Batch]) -> beam.PCollection[KeyedSightings]:
@@ -62,13 +63,11 @@ class GroupSessions(beam.PTransform):
             | "Leave windows" >> beam.WindowInto(window.GlobalWindows())
         )
 
-    def _at_once(self, located: beam.PCollection[Batch]) -> beam.PCollection[KeyedSightings]:
-        cut = partial(sessions_of_share, gap_us=round(self._gap_s * 1_000_000))
+    def _at_once(self, located: beam.PCollection[Batch]) -> beam.PCollection[Shared]:
         return (
             located
             | "Key by share" >> beam.FlatMap(shared_out).with_output_types(tuple[Share, Sightings])
             | "Group" >> beam.GroupByKey()
-            | "Cut at gaps" >> beam.FlatMap(cut).with_output_types(KeyedSightings)
         )
 
 
@@ -92,7 +91,7 @@ def shared_out(batch: Batch) -> Iterable[tuple[Share, Sightings]]:
     return [(share, Sightings(tuple(sightings))) for share, sightings in shares.items()]
 
 
-def sessions_of_share(element: tuple[Share, Iterable[Sightings]], gap_us: int) -> Iterator[KeyedSightings]:
+def sessions_of_share(element: Shared, gap_us: int) -> Iterator[KeyedSightings]:
     """The sessions of every vehicle of a share."""
     (section_id, _), blocks = element
     vehicles: defaultdict[str, list[Sighting]] = defaultdict(list)
@@ -108,7 +107,7 @@ class Measured(NamedTuple):
     """Passages whose pictures are needed, passages that are decided, and the messages that take cases back."""
 
     suspected: beam.PCollection[Passage]
-    settled: beam.PCollection[Passage]
+    settled: beam.PCollection[Passages]
     withdrawn: beam.PCollection[Fine]
 
 
@@ -123,19 +122,20 @@ class MeasurePassages(beam.PTransform):
         super().__init__()
         remember_s = settings.allowed_lateness_s + settings.session_gap_s
         measure = Measure(settings.network, settings.tolerance_kmh)
-        self._measure = _MeasureAndRevise(measure, remember_s) if settings.streaming else _MeasureOnce(measure)
+        gap_us = round(settings.session_gap_s * 1_000_000)
+        self._measure = _MeasureAndRevise(measure, remember_s) if settings.streaming else _MeasureOnce(measure, gap_us)
 
-    def expand(self, sessions: beam.PCollection[KeyedSightings]) -> Measured:
+    def expand(self, sessions: beam.PCollection[KeyedSightings | Shared]) -> Measured:
         """One step, since an engine's work for each element costs more than the measurement."""
         ways = sessions | "Measure and decide" >> beam.ParDo(self._measure).with_outputs(
             "settled", "withdrawn", main="suspected"
         )
-        ways.suspected.element_type, ways.settled.element_type, ways.withdrawn.element_type = Passage, Passage, Fine
+        ways.suspected.element_type, ways.settled.element_type, ways.withdrawn.element_type = Passage, Passages, Fine
         return Measured(ways.suspected, ways.settled, ways.withdrawn)
 
 
 class Measure:
-    """Measures a session's sightings, decides its passages, and says which way each change goes."""
+    """Measures a session's sightings and decides its passages."""
 
     def __init__(self, network: Network, tolerance_kmh: float) -> None:
         self._network, self._tolerance_kmh = network, tolerance_kmh
@@ -146,15 +146,9 @@ class Measure:
         session = passages.measure(self._network.sections[section_id], vehicle_id, sightings)
         return replace(session, passages=tuple(policy.decide(one, self._tolerance_kmh) for one in session.passages))
 
-    def ways(self, change: Change) -> Iterator[Passage | TaggedOutput]:
-        """Main: suspected. "settled" and, for a case that is taken back, "withdrawn" too."""
-        passage = change.passage
-        if change.withdraws:
-            yield TaggedOutput("withdrawn", evidence.withdraw(passage, self._network.sections[passage.section_id]))
-        if policy.is_suspected(passage):
-            yield passage
-        else:
-            yield TaggedOutput("settled", passage)
+    def withdrawal(self, passage: Passage) -> Fine:
+        """The message that takes the passage's case back."""
+        return evidence.withdraw(passage, self._network.sections[passage.section_id])
 
 
 class _Counters:
@@ -176,15 +170,25 @@ class _Counters:
 
 
 class _MeasureOnce(beam.DoFn):
-    def __init__(self, measure: Measure) -> None:
-        self._measure, self._counters = measure, _Counters()
+    """The sessions of a share fire once, so that each passage is its own first revision."""
 
-    def process(self, element: KeyedSightings) -> Iterator[Passage | TaggedOutput]:
-        key, sightings = element
-        for passage in self._measure.session(key, sightings).passages:
-            change = Change(passage)
-            self._counters.count(change)
-            yield from self._measure.ways(change)
+    def __init__(self, measure: Measure, gap_us: int) -> None:
+        self._measure, self._gap_us, self._counters = measure, gap_us, _Counters()
+
+    def process(self, element: Shared) -> Iterator[Passage | TaggedOutput]:
+        settled: list[Passage] = []
+        for key, sightings in sessions_of_share(element, self._gap_us):
+            for passage in self._measure.session(key, sightings).passages:
+                self._counters.count(Change(passage))
+                if policy.is_suspected(passage):
+                    yield passage
+                else:
+                    settled.append(passage)
+            if len(settled) >= PASSAGES_IN_ELEMENT:
+                yield TaggedOutput("settled", Passages(tuple(settled)))
+                settled.clear()
+        if settled:
+            yield TaggedOutput("settled", Passages(tuple(settled)))
 
 
 class _MeasureAndRevise(beam.DoFn):
@@ -212,7 +216,12 @@ class _MeasureAndRevise(beam.DoFn):
         forget.set(Timestamp(micros=newest_us + self._remember_us))
         for change in changes:
             self._counters.count(change)
-            yield from self._measure.ways(change)
+            if change.withdraws:
+                yield TaggedOutput("withdrawn", self._measure.withdrawal(change.passage))
+            if policy.is_suspected(change.passage):
+                yield change.passage
+            else:
+                yield TaggedOutput("settled", Passages((change.passage,)))
 
     @userstate.on_timer(FORGET)
     def forget(self, history: Any = beam.DoFn.StateParam(HISTORY)) -> None:  # noqa: ANN401, B008

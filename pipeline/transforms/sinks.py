@@ -28,7 +28,7 @@ from google.cloud import bigquery
 from pipeline import endpoints, secret
 from pipeline.enforcement import records
 from pipeline.enforcement.intake import Batch
-from pipeline.enforcement.model import Message, Outcome, Passage, Status
+from pipeline.enforcement.model import Message, Outcome, Passages, Status
 from pipeline.enforcement.privacy import Pseudonyms
 from pipeline.enforcement.records import Fine, Rejected
 from pipeline.warehouse import tables
@@ -63,8 +63,8 @@ class Recorder:
         """The records of one element of an output."""
         if isinstance(found, Batch):
             return [records.sighting_record(one.sighting, one.section_ids, self._pseudonyms) for one in found.located]
-        if isinstance(found, Passage):
-            return [records.passage_record(found, self._pseudonyms)]
+        if isinstance(found, Passages):
+            return [records.passage_record(passage, self._pseudonyms) for passage in found.passages]
         return [found]
 
 
@@ -96,23 +96,23 @@ class InsertPassages(beam.PTransform):
         super().__init__()
         self._insert = insert
 
-    def expand(self, passages: beam.PCollection[Passage]) -> beam.PCollection[Rejected]:
+    def expand(self, passages: beam.PCollection[Passages]) -> beam.PCollection[Rejected]:
         """Gather for GATHER_S at most."""
         return (
             passages
-            | "Key" >> beam.Map(under_one_key).with_output_types(tuple[int, Passage])
+            | "Key" >> beam.Map(under_one_key).with_output_types(tuple[int, Passages])
             | "Gather" >> beam.GroupIntoBatches(MAX_ROWS, GATHER_S)
-            | "Take out" >> beam.FlatMap(values).with_output_types(Passage)
+            | "Take out" >> beam.FlatMap(values).with_output_types(Passages)
             | self._insert
         )
 
 
-def under_one_key(passage: Passage) -> tuple[int, Passage]:
+def under_one_key(passages: Passages) -> tuple[int, Passages]:
     """All passages together."""
-    return 0, passage
+    return 0, passages
 
 
-def values(gathered: tuple[int, Sequence[Passage]]) -> Sequence[Passage]:
+def values(gathered: tuple[int, Sequence[Passages]]) -> Sequence[Passages]:
     """The elements of a batch."""
     return gathered[1]
 
