@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from apache_beam.runners.direct import evaluation_context, watermark_manager
+from apache_beam.runners.direct import evaluation_context
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.transforms import core, trigger
 
@@ -33,7 +33,7 @@ class LocalRunner(BundleBasedDirectRunner):
 
 def _lighten() -> None:
     """Put the lighter functions in place, once for the process."""
-    context, watermarks = evaluation_context.EvaluationContext, watermark_manager._TransformWatermarks
+    context = evaluation_context.EvaluationContext
     if hasattr(context, "lightened"):
         return
     context.lightened = True
@@ -41,7 +41,7 @@ def _lighten() -> None:
     trigger._CombiningValueStateTag.without_extraction = _made_once(trigger._CombiningValueStateTag.without_extraction)
     trigger.InMemoryUnmergedState.copy = _copy_of_state
     context.extract_all_timers = _rested(context.extract_all_timers)
-    watermarks.extract_transform_timers = _pruned(watermarks.extract_transform_timers)
+    evaluation_context.DirectStepContext.get_keyed_state = _keyed_state
 
 
 def _remembered(ask: Callable[[Any], object]) -> Callable[[Any], object]:
@@ -86,30 +86,37 @@ def _copy_of_value(value: Any) -> Any:  # noqa: ANN401
 
 
 def _rested(extract: Callable[[Any], tuple[list[Any], bool]]) -> Callable[[Any], tuple[list[Any], bool]]:
-    """Look at the timers every TIMER_PERIOD_S, and rest in between. The run never ends, so a timer may always wait."""
+    """Look at the timers every TIMER_PERIOD_S, and rest in between. The run never ends, so a timer may always wait.
+
+    Under the lock that commits take: no state may appear or change while they are looked at and pruned.
+    """
 
     def extract_all_timers(context: Any) -> tuple[list[Any], bool]:  # noqa: ANN401
         if time.monotonic() < getattr(context, "look_again_at", 0.0):
             time.sleep(REST_S)
             return [], True
-        found = extract(context)
+        with context._lock:
+            found = extract(context)
+            for states in context._transform_keyed_states.values():
+                _prune(states)
         context.look_again_at = time.monotonic() + TIMER_PERIOD_S
         return found
 
     return extract_all_timers
 
 
-def _pruned(extract: Callable[[Any], tuple[list[Any], bool]]) -> Callable[[Any], tuple[list[Any], bool]]:
+def _prune(states: dict[Any, Any]) -> None:
     """Forget keys that hold neither state nor timer any more."""
+    for key in [key for key, state in states.items() if _is_empty(state)]:
+        del states[key]
 
-    def extract_transform_timers(watermarks: Any) -> tuple[list[Any], bool]:  # noqa: ANN401
-        found = extract(watermarks)
-        states = watermarks._keyed_states
-        for key in [key for key, state in list(states.items()) if _is_empty(state)]:
-            del states[key]
-        return found
 
-    return extract_transform_timers
+def _keyed_state(step: Any, key: Any) -> Any:  # noqa: ANN401
+    """A bundle's own copy of a key's state. It is put among the others when the bundle is committed, and not before."""
+    if key not in step.partial_keyed_state:
+        state = step.existing_keyed_state.get(key)
+        step.partial_keyed_state[key] = evaluation_context.DirectUnmergedState() if state is None else state.copy()
+    return step.partial_keyed_state[key]
 
 
 def _is_empty(state: Any) -> bool:  # noqa: ANN401

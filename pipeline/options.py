@@ -263,7 +263,7 @@ def _input(own: SectionSpeedOptions, project: str | None, *, streaming: bool) ->
         found = FileSystems.match([pattern])[0].metadata_list
     except (OSError, BeamIOError, ValueError) as error:
         raise OptionError(f"--input: {pattern} cannot be read: {error}") from error
-    if not found:
+    if not found or os.path.isdir(pattern):
         raise OptionError(f"--input: found no file at {pattern}; allowed: existing files, local or gs://")
     return pattern
 

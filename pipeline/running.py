@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -35,19 +36,31 @@ def _runner(options: PipelineOptions, *, streaming: bool) -> PipelineRunner | No
 
 
 def _until_stopped(result: PipelineResult) -> int:
-    stopped = threading.Event()
+    """Wait for Ctrl-C, a signal to end, or the pipeline's own end: its state alone does not tell of a failure."""
+    over, asked, failures = threading.Event(), threading.Event(), []
+
+    def watch() -> None:
+        try:
+            result.wait_until_finish()
+        except Exception as error:  # noqa: BLE001 (whatever ended the run is told below)
+            failures.append(error)
+        over.set()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        stopped.set()
+        asked.set()
+        over.set()
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    threading.Thread(target=watch, daemon=True).start()
     try:
-        while not stopped.wait(1.0) and not PipelineState.is_terminal(result.state):
+        while not over.wait(1.0):
             pass
-        if stopped.is_set():
-            result.cancel()
-            return 0
-        return 0 if result.wait_until_finish() == PipelineState.DONE else 1
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+    if asked.is_set():
+        result.cancel()
+        return 0
+    for failure in failures:
+        print(f"python -m pipeline: the run failed: {type(failure).__name__}: {failure}", file=sys.stderr)
+    return 1 if failures else 0

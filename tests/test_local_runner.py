@@ -1,9 +1,11 @@
 """The lighter functions of the local runner give the answers of Beam's own."""
 
+import threading
+
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-from apache_beam.runners.direct import evaluation_context, watermark_manager
+from apache_beam.runners.direct import evaluation_context
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
@@ -17,13 +19,10 @@ from pipeline import local_runner
 def lightened(monkeypatch):
     """The replaced functions for one test, but for the rest between two looks: a test stream has no time of its own."""
     tag = trigger._CombiningValueStateTag
-    watermarks = watermark_manager._TransformWatermarks
     monkeypatch.setattr(core, "get_signature", local_runner._remembered(core.get_signature))
     monkeypatch.setattr(tag, "without_extraction", local_runner._made_once(tag.without_extraction))
     monkeypatch.setattr(trigger.InMemoryUnmergedState, "copy", local_runner._copy_of_state)
-    monkeypatch.setattr(
-        watermarks, "extract_transform_timers", local_runner._pruned(watermarks.extract_transform_timers)
-    )
+    monkeypatch.setattr(evaluation_context.DirectStepContext, "get_keyed_state", local_runner._keyed_state)
 
 
 def panes(expected):
@@ -70,7 +69,7 @@ def test_same_panes_with_the_lighter_functions(lightened):
 def test_functions_that_are_replaced_exist():
     """Beam is pinned; whoever moves the pin is told here what to look at."""
     assert callable(evaluation_context.EvaluationContext.extract_all_timers)
-    assert callable(watermark_manager._TransformWatermarks.extract_transform_timers)
+    assert callable(evaluation_context.DirectStepContext.get_keyed_state)
     assert callable(trigger._CombiningValueStateTag.without_extraction)
     assert callable(core.get_signature)
 
@@ -101,3 +100,33 @@ def test_key_that_holds_anything_is_not_forgotten(what):
     else:
         state.set_global_state(trigger._ReadModifyWriteStateTag("ids"), {"w": ["w1"]})
     assert not local_runner._is_empty(state)
+
+
+def test_no_committed_state_is_forgotten_while_others_are_pruned():
+    """Bundles commit on their threads while the timers are looked at: every committed key must be there afterwards."""
+
+    class Context:
+        def __init__(self):
+            self._lock = threading.Lock()
+            self._transform_keyed_states = {"step": {}}
+
+    context, tag = Context(), trigger._ListStateTag("seen")
+    states = context._transform_keyed_states["step"]
+    look = local_runner._rested(lambda _: ([], True))
+
+    def commit(writer):
+        for number in range(2_000):
+            step = evaluation_context.DirectStepContext(states)
+            state = local_runner._keyed_state(step, (writer, number % 50))
+            state.add_state("w", tag, number)
+            with context._lock:
+                states.update(step.partial_keyed_state)
+
+    writers = [threading.Thread(target=commit, args=(writer,)) for writer in range(4)]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        context.look_again_at = 0.0
+        look(context)
+    assert len(states) == 200
+    assert all(len(state.get_state("w", tag)) == 40 for state in states.values())

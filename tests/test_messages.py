@@ -579,3 +579,17 @@ def test_sound_objects_survive_any_neighbours(objects):
         found = results(data)
         assert len(found) == len(objects)
         assert sum(isinstance(item, Sighting) for item in found) == sound
+
+
+# --- whose bytes are whose
+
+SOUND = b'{"vehicle_id": "%s", "camera_id": "G1", "event_id": "%s"}'
+
+
+def test_two_objects_on_one_line_are_told_apart_from_the_next_line():
+    """Glued objects must neither stop the run nor lend their place to another object's bytes."""
+    glued = SOUND % (b"A", b"1") + SOUND % (b"B", b"2")
+    data = glued + b"\n" + SOUND % (b"C", b"3")
+    found = list(decode(message(data, "", content_type=messages.LINES)))
+    assert [getattr(item, "reason", getattr(item, "vehicle_id", None)) for item, _ in found] == ["malformed_json", "C"]
+    assert [part().data for _, part in found] == [glued, SOUND % (b"C", b"3")]

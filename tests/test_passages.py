@@ -592,3 +592,36 @@ def test_a_track_of_thousands_of_points_is_still_measured():
     many = [point(number / 2_999, 30.0, number) for number in range(3_000)]
     (found,) = measure(TRACK, *many)
     assert found.avg_speed_kmh == pytest.approx(30.0)
+
+
+# --- in doubt for the driver
+
+
+def test_one_event_at_two_times_is_a_contradiction():
+    """The earlier of two times for the same exit would give the higher speed: the longest counts, and a person."""
+    (found,) = measure(TWO, seen(0, 0), seen(1, 20, "exit"), seen(1, 60, "exit"))
+    assert (found.travel_time_s, found.ambiguous) == (60.0, True)
+
+
+def test_cameras_number_their_events_for_themselves():
+    (found,) = measure(TWO, seen(0, 0, "1"), seen(1, 20, "1"))
+    assert (found.travel_time_s, found.ambiguous) == (20.0, False)
+
+
+def test_session_of_two_regions_is_ambiguous_throughout():
+    reads = [seen(0, 0), seen(0, 20, plate_region="US-NY"), seen(1, 45, plate_region="US-NY"), seen(1, 60)]
+    found = measure(TWO, *reads, seen(0, 300, plate_region="US-NJ"))
+    assert all(passage.ambiguous for passage in found)
+
+
+@pytest.mark.parametrize("section", [TRACK, TRACK_WITH_LINE], ids=["track", "line"])
+def test_fragment_of_a_track_is_ambiguous(section):
+    """Two points a few metres apart are noise, not a section."""
+    (found,) = measure(section, point(0.0, 80.0, 0, at_s=0.0), point(0.01, 80.0, 1, at_s=0.5))
+    assert found.ambiguous
+
+
+def test_track_beside_its_line_is_ambiguous():
+    track = [point(number / 9, 200.0, number, at_s=number * 14.0, beside=0.01) for number in range(10)]
+    (found,) = measure(TRACK_WITH_LINE, *track)
+    assert found.ambiguous

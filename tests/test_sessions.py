@@ -14,7 +14,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from pipeline import options
 from pipeline.enforcement.intake import Batch, Intake, Located
-from pipeline.enforcement.model import Message, Outcome, Passage, Reason, Sighting
+from pipeline.enforcement.model import Message, Outcome, Passage, Passages, Reason, Sighting
 from pipeline.enforcement.policy import is_suspected
 from pipeline.enforcement.records import Fine, Rejected
 from pipeline.enforcement.sections import Network, Section
@@ -63,7 +63,8 @@ def changes_of(batches: beam.PCollection, found: Settings) -> None:
 
 def passed_on() -> list[Passage]:
     """Every revision of every passage, in the order in which they came."""
-    return [element for element in noted if isinstance(element, Passage)]
+    batches = [element.passages if isinstance(element, Passages) else (element,) for element in noted]
+    return [element for batch in batches for element in batch if isinstance(element, Passage)]
 
 
 def withdrawn() -> list[tuple[str, int]]:

@@ -32,10 +32,18 @@ def picture_of(sighting: Sighting) -> Picture:
     """The picture of a sighting before it is kept: what its camera read."""
     return Picture(
         camera_id=sighting.camera_id,
-        claimed=sighting.plate,
+        claimed=_claim(sighting),
         region=sighting.plate_region,
         claimed_confidence=sighting.plate_confidence,
     )
+
+
+def _claim(sighting: Sighting) -> str | None:
+    """The plate that the camera read, or the vehicle's identity where that is a plate; None if neither says one."""
+    if sighting.plate and plates.normalise(sighting.plate):
+        return sighting.plate
+    identity = plates.normalise(sighting.vehicle_id)
+    return sighting.vehicle_id if plates.has_layout(identity, plates.layouts_of(sighting.plate_region)) else None
 
 
 def case_of(passage: Passage) -> Case:
@@ -62,6 +70,9 @@ def next_to_read(case: Case) -> int | None:
 
 
 def _camera_confidence(picture: Picture) -> float:
+    """How sure a camera is of its reading; one that read nothing is not sure of anything."""
+    if picture.claimed is None:
+        return 0.0
     return 1.0 if picture.claimed_confidence is None else picture.claimed_confidence
 
 
@@ -112,10 +123,18 @@ def _doubts(case: Case) -> Iterator[Reason]:
     confirmed = [picture for picture in read if picture.doubt is None]
     if _differ(picture.text for picture in confirmed):
         yield Reason.PLATES_DIFFER
-    if any(picture.doubt is Reason.PLATE_DISAGREES for picture in read):
+    claims = [(picture.claimed, picture.region) for picture in case.pictures if picture.claimed]
+    contradicted = any(
+        not plates.same_plate(picture.text or "", claimed, region)
+        for picture in confirmed
+        for claimed, region in claims
+    )
+    if contradicted or any(picture.doubt is Reason.PLATE_DISAGREES for picture in read):
         yield Reason.PLATE_DISAGREES
     unasked = next_to_read(case) is not None
-    if not confirmed or unasked:
+    # Where no camera read a plate, one picture has nothing to agree with but the other one.
+    alone = not any(picture.claimed for picture in case.pictures) and len(confirmed) < len(case.pictures)
+    if not confirmed or unasked or alone:
         yield from (picture.doubt for picture in read if picture.doubt)
         if not read or unasked:
             yield Reason.PLATES_NOT_READ

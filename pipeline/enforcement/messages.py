@@ -121,6 +121,8 @@ def _all_sound(data: bytes, *, lines: bool, named: bool) -> list[_StrictWire]:
             found = _strict_array_decoder.decode(data)
         else:
             found = _strict_decoder.decode_lines(data)
+            if len(found) != sum(1 for line in data.split(b"\n") if line.strip()):
+                return []  # two on one line, or one on several: the careful way tells which bytes are whose
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return []
     return found if named or all(wire.event_id for wire in found) else []

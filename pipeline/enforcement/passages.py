@@ -21,6 +21,9 @@ Sightings = Sequence[Sighting]
 Traversal = list[tuple[int, Sighting]]  # (number of the camera in driving order, sighting)
 
 CLEAR_ORDER = 0.9  # messages may overtake each other; a random order of ten points reaches this once in two thousand
+MIN_TRACK_M = 50.0
+MIN_COVERAGE = 0.5  # of a section's line
+MAX_OFFSET_M = 200.0  # from a section's line
 SHORT_LEG = 0.1  # of the mean leg of a track
 TRACK_NOISE_M = 10.0  # how far a radar track's point may lie behind the one before it
 
@@ -54,26 +57,27 @@ def measure(section: Section, vehicle_id: str, sightings: Iterable[Sighting]) ->
     """All passages of one session of at least one sighting; every distinct sighting belongs to exactly one of them."""
     unique = _without_duplicates(sightings)
     trace = _camera_passages if section.cameras else _track_passage
-    passages = tuple(
-        passage
-        for identity, group in _by_region(vehicle_id, unique)
-        for passage in trace(section, vehicle_id, identity, group)
-    )
+    groups = list(_by_region(vehicle_id, unique))
+    passages = tuple(passage for identity, group in groups for passage in trace(section, vehicle_id, identity, group))
+    if len(groups) > 1:
+        # Which vehicle a sighting without a region is of, nobody knows.
+        passages = tuple(replace(passage, ambiguous=True) for passage in passages)
     return Session(section.section_id, vehicle_id, unique[0].time_us, unique[-1].time_us, len(unique), passages)
 
 
 def _without_duplicates(sightings: Iterable[Sighting]) -> Sightings:
-    """In order of time, the first of those with the same event_id or with the same camera and time."""
+    """In order of time, the first of those with the same camera and time.
+
+    The same event_id tells a repeated delivery too, but for one camera only, since cameras number for themselves; told
+    with another time it is no repetition but a contradiction, which stays and makes the pairing ambiguous.
+    """
     kept: list[Sighting] = []
-    events: set[str] = set()
-    reads: set[tuple[str | None, int]] = set()
+    seen: set[tuple[str | None, int, str]] = set()
     for sighting in in_order(sightings):
-        read = (sighting.camera_id, sighting.time_us)
-        if sighting.event_id in events or (sighting.camera_id and read in reads):
-            continue
-        events.add(sighting.event_id)
-        reads.add(read)
-        kept.append(sighting)
+        read = (sighting.camera_id, sighting.time_us, "" if sighting.camera_id else sighting.event_id)
+        if read not in seen:
+            seen.add(read)
+            kept.append(sighting)
     return kept
 
 
@@ -134,13 +138,25 @@ def _track_passage(section: Section, vehicle_id: str, identity: str, sightings: 
         yield _unmeasurable(passage, points[0], None, (Reason.SINGLE_SIGHTING,))
         return
     measure_along = _by_time if timed else _by_point_speeds
-    measured = [measure_along(passage, points, along) for along in _directions(section, points)]
-    yield min(measured, key=lambda found: found.avg_speed_kmh or 0.0)
+    directions = _directions(section, points)
+    measured = [measure_along(passage, points, along) for along in directions]
+    slowest = min(measured, key=lambda found: found.avg_speed_kmh or 0.0)
+    yield replace(slowest, ambiguous=slowest.ambiguous or _is_fragment(section, points, directions[0]))
 
 
 def _by_time(passage: Passage, points: Sightings, along: speed.Metres) -> Passage:
     backwards = bool((np.diff(along) < -TRACK_NOISE_M).any())
     return _timed(passage, points[0], points[-1], float(along[-1] - along[0]), ambiguous=backwards)
+
+
+def _is_fragment(section: Section, points: Sightings, along: speed.Metres) -> bool:
+    """Whether a track is too short to speak of the section, or lies beside its line."""
+    length_m = float(along.max() - along.min())
+    if not section.line:
+        return length_m < MIN_TRACK_M
+    beside_m = speed.offsets_m([point.location or (0.0, 0.0) for point in points], section.line)
+    whole_m = speed.line_length_m(section.line)
+    return length_m < max(MIN_TRACK_M, MIN_COVERAGE * whole_m) or bool((beside_m > MAX_OFFSET_M).any())
 
 
 def _different_points(sightings: Sightings) -> Sightings:

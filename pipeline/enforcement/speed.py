@@ -45,6 +45,15 @@ def line_length_m(line: Sequence[Coordinates]) -> float:
 
 def chainages_m(points: Sequence[Coordinates], line: Sequence[Coordinates]) -> Metres:
     """How far along `line` each point lies, in metres (n): its nearest point on the line counts."""
+    return _on_line(points, line)[0]
+
+
+def offsets_m(points: Sequence[Coordinates], line: Sequence[Coordinates]) -> Metres:
+    """How far from `line` each point lies, in metres (n)."""
+    return _on_line(points, line)[1]
+
+
+def _on_line(points: Sequence[Coordinates], line: Sequence[Coordinates]) -> tuple[Metres, Metres]:
     vertices, positions = plane_m(line, line[0]), plane_m(points, line[0])
     starts, legs = vertices[:-1], np.diff(vertices, axis=0)
     lengths = np.hypot(legs[:, 0], legs[:, 1])
@@ -52,10 +61,10 @@ def chainages_m(points: Sequence[Coordinates], line: Sequence[Coordinates]) -> M
     along = (offsets * legs).sum(axis=2) / np.maximum(lengths, 1e-9)
     along = np.clip(along, 0.0, lengths)
     feet = starts + along[:, :, None] * (legs / np.maximum(lengths, 1e-9)[:, None])
-    nearest = np.hypot(*np.moveaxis(positions[:, None, :] - feet, 2, 0)).argmin(axis=1)
+    apart = np.hypot(*np.moveaxis(positions[:, None, :] - feet, 2, 0))
+    nearest, each = apart.argmin(axis=1), np.arange(len(positions))
     before = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
-    found: Metres = before[nearest] + along[np.arange(len(positions)), nearest]
-    return found
+    return before[nearest] + along[each, nearest], apart[each, nearest]
 
 
 def track_chainages_m(points: Sequence[Coordinates]) -> Metres:
@@ -64,9 +73,10 @@ def track_chainages_m(points: Sequence[Coordinates]) -> Metres:
     Which of the two is the start is not said: `length - chainages` is the same track driven the other way.
     """
     positions = plane_m(points, points[0])
-    apart = np.hypot(*np.moveaxis(positions[:, None, :] - positions[None, :, :], 2, 0))
-    start, end = divmod(int(apart.argmax()), len(positions))
-    length = apart[start, end]
+    start = int(np.hypot(*positions.T).argmax())  # the farthest from any point is an end of a straight track
+    apart = np.hypot(*(positions - positions[start]).T)
+    start, end = sorted((start, int(apart.argmax())))
+    length = float(np.hypot(*(positions[end] - positions[start])))
     if length == 0:
         return np.zeros(len(positions))
     along: Metres = (positions - positions[start]) @ ((positions[end] - positions[start]) / length)

@@ -24,15 +24,25 @@ def main(argv: Sequence[str]) -> int:
     job = importlib.import_module(JOBS[name][0])
     try:
         return int(job.run(rest))
-    except ValueError as error:
-        if type(error).__module__.startswith("pipeline."):
-            return _mistake(str(error))
-        raise
+    except Exception as error:
+        text = _for_people(error)
+        if text is None:
+            raise
+        return _mistake(text)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Beam repeats for every batch of pictures that it could not measure its own memory."""
     return "memory usage cannot be fetched" not in record.msg
+
+
+def _for_people(error: Exception) -> str | None:
+    """One line for what a user can set right: an own error, or a service that cannot be used; else None."""
+    if isinstance(error, ValueError) and type(error).__module__.startswith("pipeline."):
+        return str(error)
+    if type(error).__module__.startswith(("google.api_core", "google.auth")):
+        return f"a Google service cannot be used: {type(error).__name__}: {str(error).splitlines()[0]}"
+    return None
 
 
 def _mistake(text: str) -> int:

@@ -7,6 +7,7 @@ messages ─▶ decode ─▶ key by (section, vehicle) ─▶ sessions ─▶ m
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import apache_beam as beam
@@ -46,4 +47,6 @@ def run(argv: Sequence[str]) -> int:
     """Check the command line, build the graph and run it; the exit status."""
     options = command_line.parse(argv)
     settings = command_line.check(options)
+    if settings.privacy_secret is None:
+        print("privacy is off: sightings and passages are stored under the vehicles' own names", file=sys.stderr)
     return run_pipeline(options, settings, lambda pipeline: build(pipeline, settings))

@@ -164,6 +164,8 @@ class VisionTextReader(RemoteModelHandler[str, Answer, _Client]):
         ]
         self._images.inc(len(requests))
         found = model.vision.batch_annotate_images(requests=requests, retry=RETRY, timeout=CALL_TIMEOUT_S)
+        if len(found.responses) != len(requests):
+            raise ValueError(f"Vision answered {len(found.responses)} of {len(requests)} images")
         return [answer_of(response) for response in found.responses]
 
 

@@ -45,7 +45,7 @@ class GroupSessions(beam.PTransform):
         self._streaming = settings.streaming
 
     def expand(self, located: beam.PCollection[Batch]) -> beam.PCollection[KeyedSightings | Shared]:
-        """One session of one vehicle; of bounded input a share of the vehicles, whose sessions are cut when measured."""
+        """One session of one vehicle; of bounded input a share of the vehicles, cut into sessions when measured."""
         return self._in_windows(located) if self._streaming else self._at_once(located)
 
     def _in_windows(self, located: beam.PCollection[Batch]) -> beam.PCollection[KeyedSightings]:

@@ -41,11 +41,15 @@ BLOCK_LINES = 500
 RETRY = Retry(timeout=60.0)
 
 ROW_IDS: Mapping[str, Callable[[Any], str]] = {
-    "sightings": lambda row: row.event_id,
+    "sightings": lambda row: _digest(f"{row.camera_id}|{row.event_id}".encode()),  # an insert id has 128 bytes at most
     "passages": lambda row: f"{row.passage_id}-{row.revision}",
     "fines": lambda row: f"{row.fine_id}-{row.revision}-{row.status}",
-    "rejected": lambda row: hashlib.blake2b(msgspec.json.encode(row), digest_size=16).hexdigest(),
+    "rejected": lambda row: _digest(msgspec.json.encode(row)),
 }
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 class Recorder:

@@ -2,4 +2,4 @@
 SELECT *
 FROM `dataset.sightings`
 WHERE TRUE
-QUALIFY ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY timestamp) = 1
+QUALIFY ROW_NUMBER() OVER (PARTITION BY camera_id, event_id ORDER BY timestamp) = 1
