@@ -104,7 +104,6 @@ class Settings(NamedTuple):
     rejected_topic: str | None
     publish_all: bool
     timestamp_attribute: str | None
-    id_label: str | None
     dataset: str | None
     evidence_bucket: str | None
     cars_api: str | None
@@ -182,7 +181,6 @@ def check(options: PipelineOptions) -> Settings:
         else None,
         publish_all=own.publish_all,
         timestamp_attribute=None if local else own.timestamp_attribute or None,
-        id_label=None,
         dataset=dataset_name(own.dataset, project),
         evidence_bucket=_bucket(bucket),
         cars_api=_cars_api(own.cars_api),

@@ -1,8 +1,8 @@
 """Section speed: sightings in, fines out. The whole graph.
 
-messages ─▶ decode ─▶ key by (section, vehicle) ─▶ sessions ─▶ measure ─▶ revise ─▶ pictures ─▶ plates ─▶ judge
-              │                                                             │                               │
-           rejected                                                 clear, unmeasurable              fines, reviews
+messages ─▶ decode ─▶ sessions by (section, vehicle) ─▶ measure ─▶ pictures ─▶ plates ─▶ judge
+              │                                            │                               │
+           rejected                               clear, unmeasurable                fines, reviews
 """
 
 from __future__ import annotations

@@ -40,7 +40,6 @@ class ReadMessages(beam.PTransform):
             subscription=self._settings.input,
             with_attributes=True,
             timestamp_attribute=self._settings.timestamp_attribute,
-            id_label=self._settings.id_label,
         )
         return begin | "Pull" >> pull | "Take message" >> beam.Map(message_of_pubsub)
 
