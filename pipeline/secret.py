@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+from functools import cache
 from pathlib import Path
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.enforcement.privacy import MIN_SECRET_BYTES
+from pipeline.enforcement.privacy import IN_CLEAR, MIN_SECRET_BYTES, Pseudonyms
 
 VARIABLE = "SECTION_SPEED_PRIVACY_SECRET"
 DEFAULT_FILE = "~/.config/section-speed/privacy.secret"
@@ -32,6 +33,12 @@ def load(source: str) -> bytes:
         where = VARIABLE if os.environ.get(VARIABLE) else source
         raise SecretError(f"privacy secret: {where} holds {len(found)} bytes; allowed: at least {MIN_SECRET_BYTES}")
     return found
+
+
+@cache
+def pseudonyms(source: str | None) -> Pseudonyms:
+    """Pseudonyms under the secret of `source`, read once for the process; None: privacy is off. Raises SecretError."""
+    return IN_CLEAR if source is None else Pseudonyms(load(source))
 
 
 def _read_remote(source: str) -> bytes:

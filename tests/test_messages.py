@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.enforcement import messages
-from pipeline.enforcement.messages import decode
+from pipeline.enforcement.messages import decode, part
 from pipeline.enforcement.model import Message, Sighting
 from pipeline.enforcement.records import Rejected
 
@@ -382,7 +382,8 @@ def test_cut_off_array_keeps_its_whole_objects():
 
 
 def test_part_of_a_message_is_the_object_alone():
-    parts = [part() for _, part in decode(message(gzip.compress(A + b"\n" + C), content_encoding="gzip", gate="7"))]
+    packed = message(gzip.compress(A + b"\n" + C), content_encoding="gzip", gate="7")
+    parts = [part(packed, raw) for _, raw in decode(packed)]
     assert [part.data for part in parts] == [A, C]
     assert [part.attributes for part in parts] == [{"gate": "7"}] * 2
     assert {part.received_us for part in parts} == {RECEIVED_US}
@@ -565,7 +566,7 @@ def test_every_object_gives_exactly_one_result(objects, shape):
     texts = [json.dumps(item).encode() for item in objects]
     data = b"[" + b",".join(texts) + b"]" if shape == "array" else b"\n".join(texts)
     pairs = list(decode(message(data)))
-    assert [part().data for _, part in pairs] == texts
+    assert [bytes(raw) for _, raw in pairs] == texts
     assert all(travels(found) for found, _ in pairs)
     for text, (found, _) in zip(texts, pairs, strict=True):
         assert isinstance(found, Sighting) or payload(found) == text
@@ -581,6 +582,16 @@ def test_sound_objects_survive_any_neighbours(objects):
         assert sum(isinstance(item, Sighting) for item in found) == sound
 
 
+@pytest.mark.parametrize("attributes", [{}, {"content_type": messages.LINES}])
+def test_arrays_on_lines_survive_each_other_and_a_bad_line(attributes):
+    data = b"[" + A + b"]\n[" + A + b"," + C + b"]\n" + BAD
+    assert kinds(results(data, **attributes)) == ["sighting", "sighting", "sighting", "invalid_field"]
+
+
+def test_array_with_a_trailing_comma_gains_nothing():
+    assert kinds(results(b"[" + A + b"," + C + b",]")) == ["sighting", "sighting"]
+
+
 # --- whose bytes are whose
 
 SOUND = b'{"vehicle_id": "%s", "camera_id": "G1", "event_id": "%s"}'
@@ -592,4 +603,4 @@ def test_two_objects_on_one_line_are_told_apart_from_the_next_line():
     data = glued + b"\n" + SOUND % (b"C", b"3")
     found = list(decode(message(data, "", content_type=messages.LINES)))
     assert [getattr(item, "reason", getattr(item, "vehicle_id", None)) for item, _ in found] == ["malformed_json", "C"]
-    assert [part().data for _, part in found] == [glued, SOUND % (b"C", b"3")]
+    assert [bytes(raw) for _, raw in found] == [glued, SOUND % (b"C", b"3")]

@@ -6,8 +6,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
+from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Annotated, Any
 
@@ -71,7 +70,6 @@ class _StrictWire(_Wire, forbid_unknown_fields=True):
 
 _FIELDS = frozenset(_Wire.__struct_fields__)
 _strict_decoder = msgspec.json.Decoder(_StrictWire)
-_strict_array_decoder = msgspec.json.Decoder(list[_StrictWire])
 _object_decoder = msgspec.json.Decoder()
 _array_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -84,54 +82,35 @@ class Refusal(ValueError):
         self.reason, self.field = reason, field
 
 
-Part = Callable[[], Message]
 Raw = bytes | msgspec.Raw
 
 
-def decode(message: Message) -> Iterator[tuple[Sighting | Rejected, Part]]:
-    """All sightings of a message, and a rejected record for each object that is none.
-
-    With each comes a function for the part of the message it was made of, should a later step refuse it.
-    """
-    lines = message.attributes.get("content_type") == LINES
+def decode(message: Message) -> Iterator[tuple[Sighting | Rejected, Raw]]:
+    """All sightings of a message, and a rejected record for each object that is none; each with its own bytes."""
     try:
-        data = _inflate(message)
-        found: Sequence[_Wire | Raw] = _all_sound(data, lines=lines, named=bool(message.message_id)) or _split(
-            data, lines=lines
-        )
+        objects = _split(_inflate(message), lines=message.attributes.get("content_type") == LINES)
     except Refusal as refusal:
-        yield rejected(message, STAGE, refusal.reason, str(refusal), refusal.field), lambda: message
+        yield rejected(message, STAGE, refusal.reason, str(refusal), refusal.field), message.data
         return
-    raw = cache(lambda: _split(data, lines=lines))
-    for index, one in enumerate(found):
-        part = partial(_part, message, raw, index)
+    for index, raw in enumerate(objects):
         try:
-            yield (_sighting(one, message, index) if isinstance(one, _Wire) else _checked(one, message, index)), part
+            yield _read(raw, message, index), raw
         except Refusal as refusal:
-            yield rejected(part(), STAGE, refusal.reason, str(refusal), refusal.field), part
+            yield rejected(part(message, raw), STAGE, refusal.reason, str(refusal), refusal.field), raw
 
 
-def _all_sound(data: bytes, *, lines: bool, named: bool) -> list[_StrictWire]:
-    """All objects at once if nothing is wrong or unusual about any of them, as it nearly always is; else none.
-
-    An object without event_id is unusual unless the message's id can name it: its bytes are then needed.
-    """
-    try:
-        if data[:1] == b"[" and not lines:
-            found = _strict_array_decoder.decode(data)
-        else:
-            found = _strict_decoder.decode_lines(data)
-            if len(found) != sum(1 for line in data.split(b"\n") if line.strip()):
-                return []  # two on one line, or one on several: the careful way tells which bytes are whose
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return []
-    return found if named or all(wire.event_id for wire in found) else []
-
-
-def _part(message: Message, objects: Callable[[], list[Raw]], index: int) -> Message:
-    """The message with this object alone; what described the whole no longer holds."""
+def part(message: Message, raw: Raw) -> Message:
+    """The message with one of its objects alone; what described the whole no longer holds."""
     attributes = {name: value for name, value in message.attributes.items() if not name.startswith("content_")}
-    return msgspec.structs.replace(message, data=bytes(objects()[index]), attributes=attributes)
+    return msgspec.structs.replace(message, data=bytes(raw), attributes=attributes)
+
+
+def _read(raw: Raw, message: Message, index: int) -> Sighting:
+    try:
+        return _sighting(_strict_decoder.decode(raw), message, raw, index)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        wire, extra = _read_carefully(raw)
+    return _sighting(wire, message, raw, index, extra)
 
 
 def _inflate(message: Message) -> bytes:
@@ -170,11 +149,9 @@ def _split(data: bytes, *, lines: bool) -> list[Raw]:
     text = data.strip()
     if not text:
         raise Refusal("empty", "the message is empty; allowed: a JSON object, an array of objects, or one on each line")
-    if text[:1] == b"[":
-        return _array(text)
-    if b"\n" not in text or _is_json(text):
-        return [text]
-    return _by_line(text)
+    if b"\n" in text and not _is_json(text) and (text[:1] != b"[" or _is_json(text.split(b"\n", 1)[0])):
+        return _by_line(text)
+    return _array(text) if text[:1] == b"[" else [text]
 
 
 def _by_line(text: bytes) -> list[Raw]:
@@ -252,19 +229,17 @@ def _finite_or_text(number: str) -> float | str:
     return number if math.isinf(float(number)) else float(number)
 
 
-def _checked(raw: Raw, message: Message, index: int) -> Sighting:
-    """The sighting of an object that has something wrong or unusual."""
+def _read_carefully(raw: Raw) -> tuple[_Wire, str | None]:
+    """An object that has something wrong or unusual, and its unknown fields."""
     found = _parse(raw)
     try:
         wire = msgspec.convert(found, _Wire)
     except msgspec.ValidationError as error:
         raise _invalid(found, str(error)) from error
-    if not wire.event_id and not message.message_id:
-        wire.event_id = blake2b(bytes(raw), digest_size=16).hexdigest()
-    return _sighting(wire, message, index, None if found.keys() <= _FIELDS else _extra(found))
+    return wire, None if found.keys() <= _FIELDS else _extra(found)
 
 
-def _sighting(wire: _Wire, message: Message, index: int, extra: str | None = None) -> Sighting:
+def _sighting(wire: _Wire, message: Message, raw: Raw, index: int, extra: str | None = None) -> Sighting:
     """Without a time of its own it is seen when its message was published, a microsecond after the one before it:
     so the order in the message is kept."""
     if wire.camera_id is None and wire.location is None:
@@ -272,24 +247,28 @@ def _sighting(wire: _Wire, message: Message, index: int, extra: str | None = Non
     if wire.vehicle_class is not None and wire.vehicle_class not in VEHICLE_CLASSES:
         error = f"vehicle_class: found {_shown(wire.vehicle_class)}; allowed: {ALLOWED['vehicle_class']}"
         raise Refusal("invalid_field", error, "vehicle_class")
-    seen_us = message.received_us + index
-    return Sighting(
-        event_id=wire.event_id or f"{message.message_id}-{index:06d}",
-        vehicle_id=wire.vehicle_id,
-        time_us=seen_us if wire.timestamp is None else _time_us(wire.timestamp, message.received_us),
-        timed=wire.timestamp is not None,
-        camera_id=wire.camera_id,
-        location=wire.location,
-        radar_id=wire.radar_id,
-        speed_kmh=wire.speed,
-        plate=wire.plate,
-        plate_region=wire.plate_region or None,
-        plate_confidence=wire.plate_confidence,
-        vehicle_class=wire.vehicle_class,
-        lane=wire.lane,
-        image_url=wire.image_url,
-        extra=extra,
+    seen_us = message.received_us + index if wire.timestamp is None else _time_us(wire.timestamp, message.received_us)
+    return Sighting(  # by place: names would cost more than the decoding
+        wire.event_id or _event_id(message, raw, index),
+        wire.vehicle_id,
+        seen_us,
+        wire.timestamp is not None,
+        wire.camera_id,
+        wire.location,
+        wire.radar_id,
+        wire.speed,
+        wire.plate,
+        wire.plate_region or None,
+        wire.plate_confidence,
+        wire.vehicle_class,
+        wire.lane,
+        wire.image_url,
+        extra,
     )
+
+
+def _event_id(message: Message, raw: Raw, index: int) -> str:
+    return f"{message.message_id}-{index:06d}" if message.message_id else blake2b(raw, digest_size=16).hexdigest()
 
 
 def _invalid(found: dict[str, Any], error: str) -> Refusal:

@@ -17,6 +17,7 @@ import msgspec
 SCHEMA_VERSION = 1
 ID_NAMESPACE = uuid.UUID("6f1b9d3e-0c58-5d0c-9a64-3c6b0f7f5a10")
 _NAMESPACE_BYTES = ID_NAMESPACE.bytes
+_VARIANT_OF_RFC_9562 = {f"{digit:x}": f"{8 | digit & 3:x}" for digit in range(16)}
 
 Coordinates = tuple[float, float]
 
@@ -104,12 +105,6 @@ class Sighting(msgspec.Struct, frozen=True, array_like=True, gc=False):
     extra: str | None = None
 
 
-class Sightings(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Several sightings, as one element."""
-
-    sightings: tuple[Sighting, ...]
-
-
 class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One vehicle's way through one section, or the part of it that was seen.
 
@@ -180,7 +175,10 @@ class Case(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def passage_id(section_id: str, vehicle: str, first_us: int) -> str:
-    """UUIDv5 of section, vehicle and time of entry: the same passage always has the same id."""
+    """UUIDv5 of section, vehicle and time of entry: the same passage always has the same id.
+
+    `vehicle`: its pseudonym, where there is privacy.
+    """
     return _uuid5(f"{len(section_id)}|{section_id}|{vehicle}|{first_us}")
 
 
@@ -190,9 +188,7 @@ def fine_id(passage: str) -> str:
 
 
 def _uuid5(name: str) -> str:
-    """str(uuid.uuid5(ID_NAMESPACE, name)) without the object in between: three times faster, once for each passage."""
-    digest = bytearray(hashlib.sha1(_NAMESPACE_BYTES + name.encode(), usedforsecurity=False).digest()[:16])
-    digest[6] = digest[6] & 0x0F | 0x50  # version 5
-    digest[8] = digest[8] & 0x3F | 0x80  # the variant of RFC 9562
-    text = digest.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    """str(uuid.uuid5(ID_NAMESPACE, name)) without the object in between: four times faster, once for each passage."""
+    digits = hashlib.sha1(_NAMESPACE_BYTES + name.encode(), usedforsecurity=False).hexdigest()
+    variant = _VARIANT_OF_RFC_9562[digits[16]]
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"

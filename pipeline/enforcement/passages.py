@@ -7,18 +7,17 @@ gives the lowest speed, and the passage is marked ambiguous: it is never fined b
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
-from operator import attrgetter
+from operator import attrgetter, le
 
 import numpy as np
 from msgspec.structs import replace
 
 from pipeline.enforcement import speed
 from pipeline.enforcement.model import Basis, Outcome, Passage, Reason, Session, Sighting, passage_id
+from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
 from pipeline.enforcement.sections import Section
 
 Sightings = Sequence[Sighting]
-Traversal = list[tuple[int, Sighting]]  # (number of the camera in driving order, sighting)
 
 CLEAR_ORDER = 0.9  # messages may overtake each other; a random order of ten points reaches this once in two thousand
 MIN_TRACK_M = 50.0
@@ -34,11 +33,20 @@ _time = attrgetter("time_us")
 def in_order(sightings: Iterable[Sighting]) -> list[Sighting]:
     """In order of time; at equal times by id, so that the order of arrival never shows."""
     ordered = sorted(sightings, key=_time)
-    if any(one.time_us == other.time_us for one, other in pairwise(ordered)):
+    if _holds_equal_times(ordered):
         ordered.sort(
             key=lambda sighting: (sighting.time_us, sighting.event_id, sighting.camera_id or "", str(sighting))
         )
     return ordered
+
+
+def _holds_equal_times(ordered: Sightings) -> bool:
+    before_us = None
+    for sighting in ordered:
+        if sighting.time_us == before_us:
+            return True
+        before_us = sighting.time_us
+    return False
 
 
 def split_sessions(sightings: Iterable[Sighting], gap_us: int) -> Iterator[list[Sighting]]:
@@ -53,85 +61,94 @@ def split_sessions(sightings: Iterable[Sighting], gap_us: int) -> Iterator[list[
         yield ordered[start:]
 
 
-def measure(section: Section, vehicle_id: str, sightings: Iterable[Sighting]) -> Session:
-    """All passages of one session of at least one sighting; every distinct sighting belongs to exactly one of them."""
-    unique = _without_duplicates(sightings)
+def measure(
+    section: Section, vehicle_id: str, sightings: Iterable[Sighting], pseudonyms: Pseudonyms = IN_CLEAR
+) -> Session:
+    """All passages of one session of at least one sighting; every distinct sighting belongs to exactly one of them.
+
+    The passages' ids are made of the vehicle's pseudonym: from an id nobody can find the plate by trying them all.
+    """
+    unique = _without_duplicates(in_order(sightings))
     trace = _camera_passages if section.cameras else _track_passage
-    groups = list(_by_region(vehicle_id, unique))
-    passages = tuple(passage for identity, group in groups for passage in trace(section, vehicle_id, identity, group))
+    groups = _by_region(vehicle_id, unique)
+    passages: list[Passage] = []
+    for identity, group in groups:
+        name = pseudonyms.of(identity, group[0].time_us)
+        passages.extend(trace(section, vehicle_id, name, group))
     if len(groups) > 1:
         # Which vehicle a sighting without a region is of, nobody knows.
-        passages = tuple(replace(passage, ambiguous=True) for passage in passages)
-    return Session(section.section_id, vehicle_id, unique[0].time_us, unique[-1].time_us, len(unique), passages)
+        passages = [replace(passage, ambiguous=True) for passage in passages]
+    return Session(section.section_id, vehicle_id, unique[0].time_us, unique[-1].time_us, len(unique), tuple(passages))
 
 
-def _without_duplicates(sightings: Iterable[Sighting]) -> Sightings:
-    """In order of time, the first of those with the same camera and time.
+def _without_duplicates(ordered: Sightings) -> Sightings:
+    """The first of those with the same camera and time.
 
     The same event_id tells a repeated delivery too, but for one camera only, since cameras number for themselves; told
     with another time it is no repetition but a contradiction, which stays and makes the pairing ambiguous.
     """
-    kept: list[Sighting] = []
-    seen: set[tuple[str | None, int, str]] = set()
-    for sighting in in_order(sightings):
-        read = (sighting.camera_id, sighting.time_us, "" if sighting.camera_id else sighting.event_id)
-        if read not in seen:
-            seen.add(read)
-            kept.append(sighting)
-    return kept
+    if not _holds_equal_times(ordered):
+        return ordered
+    reads = {
+        (sighting.camera_id, sighting.time_us, "" if sighting.camera_id else sighting.event_id): sighting
+        for sighting in reversed(ordered)
+    }
+    return list(reads.values())[::-1]
 
 
-def _by_region(vehicle_id: str, sightings: Sightings) -> Iterator[tuple[str, Sightings]]:
+def _by_region(vehicle_id: str, sightings: Sightings) -> list[tuple[str, Sightings]]:
     """Two states may issue the same plate: sightings of different regions are different vehicles."""
-    regions = {sighting.plate_region or "" for sighting in sightings}
-    if len(regions - {""}) <= 1:
-        yield vehicle_id, sightings
-        return
-    for region in sorted(regions):
-        group = [sighting for sighting in sightings if (sighting.plate_region or "") == region]
-        yield f"{vehicle_id} {region}", group
+    known = {sighting.plate_region for sighting in sightings if sighting.plate_region}
+    if len(known) <= 1:
+        return [(vehicle_id, sightings)]
+    regions = sorted({sighting.plate_region or "" for sighting in sightings})
+    return [
+        (f"{vehicle_id} {region}", [sighting for sighting in sightings if (sighting.plate_region or "") == region])
+        for region in regions
+    ]
 
 
-def _camera_passages(section: Section, vehicle_id: str, identity: str, sightings: Sightings) -> Iterator[Passage]:
-    number = {camera: index for index, camera in enumerate(section.cameras)}
-    seen = [(number[sighting.camera_id or ""], sighting) for sighting in sightings]
-    if any(one.time_us == other.time_us for (_, one), (_, other) in pairwise(seen)):
-        seen.sort(key=lambda read: (read[1].time_us, read[0]))
-    for traversal in _traversals(seen, exit_number=len(section.cameras) - 1):
-        yield _camera_passage(section, vehicle_id, identity, traversal)
+def _camera_passages(section: Section, vehicle_id: str, name: str, sightings: Sightings) -> Iterator[Passage]:
+    number = section.cameras.index
+    if _holds_equal_times(sightings):
+        sightings = sorted(sightings, key=lambda sighting: (sighting.time_us, number(sighting.camera_id or "")))
+    numbers = [number(sighting.camera_id or "") for sighting in sightings]
+    for start, end in _traversals(numbers, exit_number=len(section.cameras) - 1):
+        yield _camera_passage(section, vehicle_id, name, numbers[start:end], sightings[start:end])
 
 
-def _traversals(seen: Traversal, exit_number: int) -> Iterator[Traversal]:
+def _traversals(numbers: Sequence[int], exit_number: int) -> Iterator[tuple[int, int]]:
     """Cut before each entry, but not before one that may be the entry of the same passage as the entry before it."""
-    traversal: Traversal = []
-    for camera, sighting in seen:
-        passed = {earlier for earlier, _ in traversal}
-        if camera == 0 and traversal and (exit_number in passed or 0 not in passed):
-            yield traversal
-            traversal = []
-        traversal.append((camera, sighting))
-    if traversal:
-        yield traversal
+    start, entered, left = 0, False, False
+    for at, number in enumerate(numbers):
+        if number == 0:
+            if at > start and (left or not entered):
+                yield start, at
+                start, left = at, False
+            entered = True
+        elif number == exit_number:
+            left = True
+    yield start, len(numbers)
 
 
-def _camera_passage(section: Section, vehicle_id: str, identity: str, traversal: Traversal) -> Passage:
-    """First entry to last exit: the longest time that the pairing allows."""
+def _camera_passage(section: Section, vehicle_id: str, name: str, numbers: Sequence[int], seen: Sightings) -> Passage:
+    """First entry to last exit: the longest time that the pairing allows. `numbers`: the cameras' in driving order."""
     exit_number = len(section.cameras) - 1
-    cameras = [camera for camera, _ in traversal]
-    seen = [sighting for _, sighting in traversal]
-    entry = seen[0] if cameras[0] == 0 else None
-    leaving = next((sighting for camera, sighting in reversed(traversal) if camera == exit_number), None)
-    passage = _seen(section, vehicle_id, identity, seen)
+    entry = seen[0] if numbers[0] == 0 else None
+    leaving = seen[-1] if numbers[-1] == exit_number else None
+    if leaving is None and exit_number in numbers:
+        leaving = seen[-1 - numbers[::-1].index(exit_number)]
+    passage = _seen(section, vehicle_id, name, seen)
     if entry is None or leaving is None:
         reasons = (Reason.ENTRY_MISSING,) * (entry is None) + (Reason.EXIT_MISSING,) * (leaving is None)
         return _unmeasurable(passage, entry, leaving, reasons)
-    ambiguous = any(later <= earlier for earlier, later in pairwise(cameras))
+    ambiguous = any(map(le, numbers[1:], numbers))
     return _timed(passage, entry, leaving, section.distance_m, ambiguous=ambiguous)
 
 
-def _track_passage(section: Section, vehicle_id: str, identity: str, sightings: Sightings) -> Iterator[Passage]:
+def _track_passage(section: Section, vehicle_id: str, name: str, sightings: Sightings) -> Iterator[Passage]:
     """A radar track: points with a place, of which some tell their time and the others only their speed."""
-    passage = _seen(section, vehicle_id, identity, sightings)
+    passage = _seen(section, vehicle_id, name, sightings)
     timed = all(sighting.timed for sighting in sightings)
     points = sightings if timed else _different_points(sightings)
     if len(points) < 2:
@@ -189,19 +206,20 @@ def _by_point_speeds(passage: Passage, points: Sightings, along: speed.Metres) -
         return _unmeasurable(passage, entry, leaving, (Reason.NO_TRAVEL_TIME,))
     legs = np.diff(chainages)
     # Points that nearly coincide may be those of two trips: without times nothing else tells them apart.
-    passage = replace(passage, ambiguous=bool((legs < SHORT_LEG * legs.mean()).any()))
-    return _measured(passage, entry, leaving, float(legs.sum()), travel_time_s, Basis.POINT_SPEEDS)
+    ambiguous = bool((legs < SHORT_LEG * legs.mean()).any())
+    return _measured(passage, entry, leaving, float(legs.sum()), travel_time_s, Basis.POINT_SPEEDS, ambiguous=ambiguous)
 
 
-def _seen(section: Section, vehicle_id: str, identity: str, seen: Sightings) -> Passage:
+def _seen(section: Section, vehicle_id: str, name: str, seen: Sightings) -> Passage:
+    first_us = seen[0].time_us
     return Passage(
-        passage_id=passage_id(section.section_id, identity, seen[0].time_us),
-        section_id=section.section_id,
-        vehicle_id=vehicle_id,
-        limit_kmh=section.limit_kmh,
-        first_us=seen[0].time_us,
-        last_us=seen[-1].time_us,
-        n_sightings=len(seen),
+        passage_id(section.section_id, name, first_us),
+        section.section_id,
+        vehicle_id,
+        section.limit_kmh,
+        first_us,
+        seen[-1].time_us,
+        len(seen),
     )
 
 
@@ -213,26 +231,32 @@ def _unmeasurable(
 
 def _timed(passage: Passage, entry: Sighting, leaving: Sighting, distance_m: float, *, ambiguous: bool) -> Passage:
     travel_time_s = (leaving.time_us - entry.time_us) / 1_000_000
-    if not (entry.timed and leaving.timed):
-        # Publishing times say when a message was sent, not when the vehicle passed: no fine may rest on them.
-        ambiguous = True
-    passage = replace(passage, last_us=leaving.time_us, ambiguous=ambiguous)
-    return _measured(passage, entry, leaving, distance_m, travel_time_s, Basis.DISTANCE_TIME)
+    # Publishing times say when a message was sent, not when the vehicle passed: no fine may rest on them.
+    ambiguous = ambiguous or not (entry.timed and leaving.timed)
+    return _measured(passage, entry, leaving, distance_m, travel_time_s, Basis.DISTANCE_TIME, ambiguous=ambiguous)
 
 
 def _measured(
-    passage: Passage, entry: Sighting, leaving: Sighting, distance_m: float, travel_time_s: float, basis: Basis
+    passage: Passage,
+    entry: Sighting,
+    leaving: Sighting,
+    distance_m: float,
+    travel_time_s: float,
+    basis: Basis,
+    *,
+    ambiguous: bool,
 ) -> Passage:
-    if distance_m <= 0:
-        return _unmeasurable(passage, entry, leaving, (Reason.NO_DISTANCE,))
-    if travel_time_s <= 0:
-        return _unmeasurable(passage, entry, leaving, (Reason.NO_TRAVEL_TIME,))
+    missing = Reason.NO_DISTANCE if distance_m <= 0 else Reason.NO_TRAVEL_TIME if travel_time_s <= 0 else None
+    if missing:
+        return replace(_unmeasurable(passage, entry, leaving, (missing,)), ambiguous=ambiguous)
     return replace(
         passage,
+        last_us=leaving.time_us if basis is Basis.DISTANCE_TIME else passage.last_us,
         distance_m=distance_m,
         travel_time_s=travel_time_s,
         avg_speed_kmh=speed.average_speed_kmh(distance_m, travel_time_s),
         basis=basis,
+        ambiguous=ambiguous,
         entry=entry,
         exit=leaving,
     )

@@ -29,6 +29,9 @@ class Pseudonyms:
         return name if self._secret is None else _pseudonym(self._secret, time_us // _DAY_US, name)
 
 
+IN_CLEAR = Pseudonyms(None)
+
+
 @lru_cache(maxsize=64)
 def _keyed(secret: bytes, day_number: int) -> hmac.HMAC:
     """HMAC under the day's key, ready to be copied for each name."""

@@ -131,49 +131,51 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
 
 
 def sighting_record(sighting: Sighting, section_ids: tuple[str, ...], pseudonyms: Pseudonyms) -> SightingRecord:
-    """The row of a sighting."""
-    plate = sighting.plate
+    """The row of a sighting, its fields in order: by their names it takes three times as long."""
+    name, plate = pseudonyms.of(sighting.vehicle_id, sighting.time_us), sighting.plate
+    if plate is not None:
+        plate = name if plate == sighting.vehicle_id else pseudonyms.of(plate, sighting.time_us)
     return SightingRecord(
-        event_id=sighting.event_id,
-        vehicle_id=pseudonyms.of(sighting.vehicle_id, sighting.time_us),
-        timestamp=rfc3339(sighting.time_us),
-        timed=sighting.timed,
-        camera_id=sighting.camera_id,
-        location=sighting.location,
-        radar_id=sighting.radar_id,
-        section_ids=section_ids,
-        speed=sighting.speed_kmh,
-        plate=None if plate is None else pseudonyms.of(plate, sighting.time_us),
-        plate_region=sighting.plate_region,
-        plate_confidence=sighting.plate_confidence,
-        vehicle_class=sighting.vehicle_class,
-        lane=sighting.lane,
-        image_url=sighting.image_url,
-        extra=sighting.extra,
+        sighting.event_id,
+        name,
+        rfc3339(sighting.time_us),
+        sighting.timed,
+        sighting.camera_id,
+        sighting.location,
+        sighting.radar_id,
+        section_ids,
+        sighting.speed_kmh,
+        plate,
+        sighting.plate_region,
+        sighting.plate_confidence,
+        sighting.vehicle_class,
+        sighting.lane,
+        sighting.image_url,
+        sighting.extra,
     )
 
 
 def passage_record(passage: Passage, pseudonyms: Pseudonyms) -> PassageRecord:
-    """The row of a passage whose outcome is known."""
+    """The row of a passage whose outcome is known, its fields in order."""
     if passage.outcome is None:
         raise ValueError(f"passage {passage.passage_id} has no outcome yet")
     return PassageRecord(
-        passage_id=passage.passage_id,
-        revision=passage.revision,
-        section_id=passage.section_id,
-        vehicle_id=pseudonyms.of(passage.vehicle_id, passage.first_us),
-        entry_time=rfc3339(passage.first_us),
-        exit_time=rfc3339(passage.last_us),
-        distance_m=passage.distance_m,
-        travel_time_s=passage.travel_time_s,
-        avg_speed=passage.avg_speed_kmh,
-        limit_kmh=passage.limit_kmh,
-        basis=passage.basis,
-        ambiguous=passage.ambiguous,
-        outcome=passage.outcome,
-        reasons=passage.reasons,
-        n_sightings=passage.n_sightings,
-        coordinates=last_coordinates(passage),
+        passage.passage_id,
+        passage.revision,
+        passage.section_id,
+        pseudonyms.of(passage.vehicle_id, passage.first_us),
+        rfc3339(passage.first_us),
+        rfc3339(passage.last_us),
+        passage.distance_m,
+        passage.travel_time_s,
+        passage.avg_speed_kmh,
+        passage.limit_kmh,
+        passage.basis,
+        passage.ambiguous,
+        passage.outcome,
+        passage.reasons,
+        passage.n_sightings,
+        last_coordinates(passage),
     )
 
 

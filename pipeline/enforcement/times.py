@@ -20,13 +20,14 @@ def parse_rfc3339_us(text: str) -> int:
 
 def rfc3339(time_us: int) -> str:
     """The time in UTC with microseconds, such as 2026-04-13T16:30:38.690000Z."""
-    return f"{_second(time_us // 1_000_000)}.{time_us % 1_000_000:06d}Z"
+    time_s = time_us // 1_000_000
+    return _second(time_s) + str(time_us - time_s * 1_000_000 + 1_000_000)[1:] + "Z"
 
 
 @lru_cache(maxsize=65_536)
 def _second(time_s: int) -> str:
-    """Sightings come in seconds full of them: each second is written out once."""
-    return (_EPOCH_WITHOUT_ZONE + timedelta(seconds=time_s)).isoformat()
+    """Sightings come in seconds full of them: each second is written out once, up to its point."""
+    return (_EPOCH_WITHOUT_ZONE + timedelta(seconds=time_s)).isoformat() + "."
 
 
 def day(time_us: int) -> str:

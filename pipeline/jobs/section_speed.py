@@ -34,10 +34,10 @@ def build(pipeline: beam.Pipeline, settings: Settings) -> Outputs:
         cases = cases | "Read plates" >> ReadPlates()
     judged = cases | "Judge cases" >> Judge(settings.network)
     outputs = Outputs(
-        sightings=decoded.located,
-        passages=(measured.settled, judged.passages) | "All passages" >> beam.Flatten(),
-        fines=(judged.fines, measured.withdrawn) | "All fines" >> beam.Flatten(),
-        rejected=decoded.rejected,
+        sightings=(decoded.located,),
+        passages=(measured.settled, judged.passages),
+        fines=(judged.fines, measured.withdrawn),
+        rejected=(decoded.rejected,),
     )
     _ = outputs | "Write outputs" >> WriteOutputs(settings)
     return outputs

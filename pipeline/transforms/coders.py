@@ -52,7 +52,6 @@ class StructCoder(beam.coders.Coder):
 RECORD_TYPES = (
     model.Message,
     model.Sighting,
-    model.Sightings,
     model.Passage,
     model.Passages,
     model.Session,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import apache_beam as beam
 
@@ -16,6 +16,7 @@ from pipeline.options import Settings
 from pipeline.transforms.sinks import (
     InsertPassages,
     InsertRows,
+    Parts,
     Publish,
     Recorder,
     WriteLines,
@@ -26,14 +27,16 @@ from pipeline.transforms.sinks import (
 
 _log = logging.getLogger(__name__)
 
+Joined = dict[str, beam.PCollection[Any]]
+
 
 class Outputs(TypedDict):
-    """Everything a run produces: every sighting and every passage is in here once."""
+    """Everything a run produces, each output in its parts: every sighting and every passage is in here once."""
 
-    sightings: beam.PCollection[Batch]
-    passages: beam.PCollection[Passages]
-    fines: beam.PCollection[Fine]
-    rejected: beam.PCollection[Rejected]
+    sightings: tuple[beam.PCollection[Batch], ...]
+    passages: tuple[beam.PCollection[Passages], ...]
+    fines: tuple[beam.PCollection[Fine], ...]
+    rejected: tuple[beam.PCollection[Rejected], ...]
 
 
 class WriteOutputs(beam.PTransform):
@@ -50,16 +53,23 @@ class WriteOutputs(beam.PTransform):
         if not settings.streaming:
             _ = outputs | "Write files" >> WriteFiles(settings.output_dir or ".", self._recorder)
             return
-        rejected = outputs["rejected"]
+        joined = _joined(outputs)
+        rejected = joined["rejected"]
         if settings.dataset:
-            refused = outputs | "Store in BigQuery" >> Store(settings.dataset, self._recorder)
+            refused = joined | "Store in BigQuery" >> Store(settings.dataset, self._recorder)
             rejected = (rejected, refused) | "All rejected" >> beam.Flatten()
         _ = rejected | "Tell of rejected" >> TellOfRejected(settings.rejected_topic)
         topic = settings.output_topic or ""
-        _ = outputs["fines"] | "Publish fines" >> Publish(topic, fine_attributes)
+        _ = joined["fines"] | "Publish fines" >> Publish(topic, fine_attributes)
         if settings.publish_all:
-            public = outputs["passages"] | "Not fined" >> beam.FlatMap(not_fined).with_output_types(PublicPassage)
+            public = joined["passages"] | "Not fined" >> beam.FlatMap(not_fined).with_output_types(PublicPassage)
             _ = public | "Publish passages" >> Publish(topic, passage_attributes)
+
+
+def _joined(outputs: Outputs) -> Joined:
+    """Each output as one collection."""
+    parts = cast("Mapping[str, Parts]", outputs)
+    return {name: found | f"All {name}" >> beam.Flatten() if found[1:] else found[0] for name, found in parts.items()}
 
 
 class Store(beam.PTransform):
@@ -69,7 +79,7 @@ class Store(beam.PTransform):
         super().__init__()
         self._dataset, self._recorder = dataset, recorder
 
-    def expand(self, outputs: Outputs) -> beam.PCollection[Rejected]:
+    def expand(self, outputs: Joined) -> beam.PCollection[Rejected]:
         """One table for each output; a rejected record that is refused is not stored again."""
         passages = outputs["passages"] | "Store passages" >> InsertPassages(self._rows("passages"))
         fines = outputs["fines"] | "Store fines" >> self._rows("fines")
@@ -107,8 +117,8 @@ class WriteFiles(beam.PTransform):
     def expand(self, outputs: Outputs) -> None:
         """DIR/NAME-*.ndjson and DIR/summary.json."""
         counted = [
-            found | f"Write {name}" >> WriteLines(self._directory, name, COUNTED[name], self._recorder)
-            for name, found in outputs.items()
+            parts | f"Write {name}" >> WriteLines(self._directory, name, COUNTED[name], self._recorder)
+            for name, parts in outputs.items()
         ]
         _ = counted | "All counts" >> beam.Flatten() | "Write summary" >> WriteSummary(self._directory)
 

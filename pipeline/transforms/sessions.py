@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -14,9 +15,11 @@ from apache_beam.transforms import trigger, userstate, window
 from apache_beam.utils.timestamp import Duration, Timestamp
 from msgspec.structs import replace
 
+from pipeline import secret
 from pipeline.enforcement import evidence, passages, policy, revisions
-from pipeline.enforcement.intake import Batch
-from pipeline.enforcement.model import Outcome, Passage, Passages, Session, Sighting, Sightings
+from pipeline.enforcement.intake import Batch, Located
+from pipeline.enforcement.model import Outcome, Passage, Passages, Session, Sighting
+from pipeline.enforcement.privacy import IN_CLEAR
 from pipeline.enforcement.records import Fine
 from pipeline.enforcement.revisions import Change
 from pipeline.enforcement.sections import Network
@@ -25,8 +28,7 @@ from pipeline.transforms.coders import StructCoder
 
 Key = tuple[str, str]  # section_id, vehicle_id
 KeyedSightings = tuple[Key, Iterable[Sighting]]
-Share = tuple[str, int]  # section_id, number of a share of the vehicles
-Shared = tuple[Share, Iterable[Sightings]]
+Shared = tuple[int, Iterable[Batch]]  # number of a share of the vehicles
 PASSAGES_IN_ELEMENT = 1000
 SHARES = 64  # each is grouped in memory: a share of 100 million sightings is about one gigabyte
 
@@ -66,7 +68,7 @@ class GroupSessions(beam.PTransform):
     def _at_once(self, located: beam.PCollection[Batch]) -> beam.PCollection[Shared]:
         return (
             located
-            | "Key by share" >> beam.FlatMap(shared_out).with_output_types(tuple[Share, Sightings])
+            | "Key by share" >> beam.FlatMap(shared_out).with_output_types(tuple[int, Batch])
             | "Group" >> beam.GroupByKey()
         )
 
@@ -81,26 +83,25 @@ def keyed(batch: Batch) -> Iterator[window.TimestampedValue]:
             )
 
 
-def shared_out(batch: Batch) -> Iterable[tuple[Share, Sightings]]:
-    """The batch's sightings by section and share of the vehicles: few large elements instead of many small ones."""
-    shares: defaultdict[Share, list[Sighting]] = defaultdict(list)
+def shared_out(batch: Batch) -> Iterator[tuple[int, Batch]]:
+    """The batch's sightings by share of the vehicles: few large elements instead of many small ones."""
+    shares: defaultdict[int, list[Located]] = defaultdict(list)
     for located in batch.located:
-        number = crc32(located.sighting.vehicle_id.encode()) % SHARES
-        for section_id in located.section_ids:
-            shares[section_id, number].append(located.sighting)
-    return [(share, Sightings(tuple(sightings))) for share, sightings in shares.items()]
+        shares[crc32(located.sighting.vehicle_id.encode()) % SHARES].append(located)
+    for number, part in shares.items():
+        yield number, Batch(tuple(part))
 
 
 def sessions_of_share(element: Shared, gap_us: int) -> Iterator[KeyedSightings]:
     """The sessions of every vehicle of a share."""
-    (section_id, _), blocks = element
-    vehicles: defaultdict[str, list[Sighting]] = defaultdict(list)
-    for block in blocks:
-        for sighting in block.sightings:
-            vehicles[sighting.vehicle_id].append(sighting)
-    for vehicle_id, sightings in vehicles.items():
-        for session in passages.split_sessions(sightings, gap_us):
-            yield (section_id, vehicle_id), session
+    sightings: defaultdict[Key, list[Sighting]] = defaultdict(list)
+    for batch in element[1]:
+        for located in batch.located:
+            for section_id in located.section_ids:
+                sightings[section_id, located.sighting.vehicle_id].append(located.sighting)
+    for key, found in sightings.items():
+        for session in passages.split_sessions(found, gap_us):
+            yield key, session
 
 
 class Measured(NamedTuple):
@@ -121,7 +122,7 @@ class MeasurePassages(beam.PTransform):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         remember_s = settings.allowed_lateness_s + settings.session_gap_s
-        measure = Measure(settings.network, settings.tolerance_kmh)
+        measure = Measure(settings.network, settings.tolerance_kmh, settings.privacy_secret)
         gap_us = round(settings.session_gap_s * 1_000_000)
         self._measure = _MeasureAndRevise(measure, remember_s) if settings.streaming else _MeasureOnce(measure, gap_us)
 
@@ -135,15 +136,20 @@ class MeasurePassages(beam.PTransform):
 
 
 class Measure:
-    """Measures a session's sightings and decides its passages."""
+    """Measures a session's sightings and decides its passages. Without a secret_source privacy is off."""
 
-    def __init__(self, network: Network, tolerance_kmh: float) -> None:
-        self._network, self._tolerance_kmh = network, tolerance_kmh
+    def __init__(self, network: Network, tolerance_kmh: float, secret_source: str | None) -> None:
+        self._network, self._tolerance_kmh, self._secret_source = network, tolerance_kmh, secret_source
+        self._pseudonyms = IN_CLEAR
+
+    def setup(self) -> None:
+        """Read the secret, where it is used: it is no part of the graph."""
+        self._pseudonyms = secret.pseudonyms(self._secret_source)
 
     def session(self, key: Key, sightings: Iterable[Sighting]) -> Session:
         """The session with its passages; suspected ones have no outcome yet."""
         section_id, vehicle_id = key
-        session = passages.measure(self._network.sections[section_id], vehicle_id, sightings)
+        session = passages.measure(self._network.sections[section_id], vehicle_id, sightings, self._pseudonyms)
         return replace(session, passages=tuple(policy.decide(one, self._tolerance_kmh) for one in session.passages))
 
     def withdrawal(self, passage: Passage) -> Fine:
@@ -160,13 +166,13 @@ class _Counters:
         self._outcomes = {outcome: Metrics.counter("passages", outcome.value) for outcome in Outcome}
         self._suspected = Metrics.counter("passages", "suspected")
 
-    def count(self, change: Change) -> None:
-        outcome = change.passage.outcome
-        (self._suspected if outcome is None else self._outcomes[outcome]).inc()
-        if change.passage.revision > 1:
-            self._revised.inc()
-        if change.withdraws:
-            self._withdrawn.inc()
+    def count(self, changes: Sequence[Change]) -> None:
+        """Once for each element: a counter costs more than a measurement."""
+        outcomes = Counter(change.passage.outcome for change in changes)
+        for outcome, n in outcomes.items():
+            (self._suspected if outcome is None else self._outcomes[outcome]).inc(n)
+        self._revised.inc(sum(change.passage.revision > 1 for change in changes))
+        self._withdrawn.inc(sum(change.withdraws for change in changes))
 
 
 class _MeasureOnce(beam.DoFn):
@@ -175,20 +181,18 @@ class _MeasureOnce(beam.DoFn):
     def __init__(self, measure: Measure, gap_us: int) -> None:
         self._measure, self._gap_us, self._counters = measure, gap_us, _Counters()
 
+    def setup(self) -> None:
+        self._measure.setup()
+
     def process(self, element: Shared) -> Iterator[Passage | TaggedOutput]:
-        settled: list[Passage] = []
-        for key, sightings in sessions_of_share(element, self._gap_us):
-            for passage in self._measure.session(key, sightings).passages:
-                self._counters.count(Change(passage))
-                if policy.is_suspected(passage):
-                    yield passage
-                else:
-                    settled.append(passage)
-            if len(settled) >= PASSAGES_IN_ELEMENT:
-                yield TaggedOutput("settled", Passages(tuple(settled)))
-                settled.clear()
-        if settled:
-            yield TaggedOutput("settled", Passages(tuple(settled)))
+        sessions = sessions_of_share(element, self._gap_us)
+        found = (passage for key, seen in sessions for passage in self._measure.session(key, seen).passages)
+        while batch := tuple(islice(found, PASSAGES_IN_ELEMENT)):
+            self._counters.count([Change(passage) for passage in batch])
+            yield TaggedOutput(
+                "settled", Passages(tuple(passage for passage in batch if not policy.is_suspected(passage)))
+            )
+            yield from filter(policy.is_suspected, batch)
 
 
 class _MeasureAndRevise(beam.DoFn):
@@ -200,6 +204,9 @@ class _MeasureAndRevise(beam.DoFn):
     def __init__(self, measure: Measure, remember_s: float) -> None:
         self._measure, self._counters = measure, _Counters()
         self._remember_us = round(remember_s * 1_000_000)
+
+    def setup(self) -> None:
+        self._measure.setup()
 
     def process(
         self,
@@ -214,8 +221,8 @@ class _MeasureAndRevise(beam.DoFn):
         oldest_us = newest_us - self._remember_us
         history.write(tuple(old for old in remembered if old.session_last_us >= oldest_us))
         forget.set(Timestamp(micros=newest_us + self._remember_us))
+        self._counters.count(changes)
         for change in changes:
-            self._counters.count(change)
             if change.withdraws:
                 yield TaggedOutput("withdrawn", self._measure.withdrawal(change.passage))
             if policy.is_suspected(change.passage):

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -29,7 +29,7 @@ from pipeline import endpoints, secret
 from pipeline.enforcement import records
 from pipeline.enforcement.intake import Batch
 from pipeline.enforcement.model import Message, Outcome, Passages, Status
-from pipeline.enforcement.privacy import Pseudonyms
+from pipeline.enforcement.privacy import IN_CLEAR
 from pipeline.enforcement.records import Fine, Rejected
 from pipeline.warehouse import tables
 
@@ -52,16 +52,19 @@ def _digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
+Parts = tuple[beam.PCollection[Any], ...]
+
+
 class Recorder:
     """Turns outputs into the records that are stored: under pseudonyms, unless privacy is off (secret_source None)."""
 
     def __init__(self, secret_source: str | None) -> None:
         self._secret_source = secret_source
-        self._pseudonyms = Pseudonyms(None)
+        self._pseudonyms = IN_CLEAR
 
     def setup(self) -> None:
         """Read the secret, where it is used: it is no part of the graph."""
-        self._pseudonyms = _pseudonyms(self._secret_source)
+        self._pseudonyms = secret.pseudonyms(self._secret_source)
 
     def records(self, found: Any) -> Sequence[Any]:  # noqa: ANN401 (any output)
         """The records of one element of an output."""
@@ -70,11 +73,6 @@ class Recorder:
         if isinstance(found, Passages):
             return [records.passage_record(passage, self._pseudonyms) for passage in found.passages]
         return [found]
-
-
-@cache
-def _pseudonyms(secret_source: str | None) -> Pseudonyms:
-    return Pseudonyms(None if secret_source is None else secret.load(secret_source))
 
 
 class InsertRows(beam.PTransform):
@@ -206,7 +204,7 @@ def rejected_attributes(rejected: Rejected) -> dict[str, str]:
 
 
 class WriteLines(beam.PTransform):
-    """Records to DIR/NAME-*.ndjson; their counts as (name, count), named by `name_of`."""
+    """The parts of one output to DIR/NAME-*.ndjson; their counts as (name, count), named by `name_of`."""
 
     def __init__(self, directory: str, name: str, name_of: Callable[[Any], str], recorder: Recorder) -> None:
         super().__init__()
@@ -214,12 +212,16 @@ class WriteLines(beam.PTransform):
         self._write = beam.io.WriteToText(prefix, file_name_suffix=".ndjson", coder=BytesCoder())
         self._encode = _EncodeBlocks(name_of, recorder)
 
-    def expand(self, found: beam.PCollection[Any]) -> beam.PCollection[tuple[str, int]]:
-        """One JSON object on each line."""
-        blocks = found | "Encode" >> beam.ParDo(self._encode).with_outputs("counts", main="blocks")
-        blocks.blocks.element_type, blocks.counts.element_type = bytes, KV[str, int]
-        _ = blocks.blocks | "Write" >> self._write
-        return blocks.counts
+    def expand(self, parts: Parts) -> beam.PCollection[tuple[str, int]]:
+        """One JSON object on each line. The parts are joined as bytes, since an engine writes down what it joins."""
+        encoded = [self._encoded(found, f"Encode {number}") for number, found in enumerate(parts, 1)]
+        _ = tuple(one.blocks for one in encoded) | "All blocks" >> beam.Flatten() | "Write" >> self._write
+        return tuple(one.counts for one in encoded) | "All counts" >> beam.Flatten()
+
+    def _encoded(self, found: beam.PCollection[Any], label: str) -> beam.pvalue.DoOutputsTuple:
+        encoded = found | label >> beam.ParDo(self._encode).with_outputs("counts", main="blocks")
+        encoded.blocks.element_type, encoded.counts.element_type = bytes, KV[str, int]
+        return encoded
 
 
 class _EncodeBlocks(beam.DoFn):
@@ -230,15 +232,16 @@ class _EncodeBlocks(beam.DoFn):
 
     def setup(self) -> None:
         self._recorder.setup()
+        self._encode = msgspec.json.Encoder().encode
 
     def start_bundle(self) -> None:
         self._lines: list[bytes] = []
         self._counts: Counter[str] = Counter()
 
     def process(self, found: Any) -> list[bytes] | None:  # noqa: ANN401 (any output)
-        for record in self._recorder.records(found):
-            self._lines.append(msgspec.json.encode(record))
-            self._counts[self._name_of(record)] += 1
+        found_records = self._recorder.records(found)
+        self._lines.extend(map(self._encode, found_records))
+        self._counts.update(map(self._name_of, found_records))
         return [self._block()] if len(self._lines) >= BLOCK_LINES else None
 
     def _block(self) -> bytes:
