@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -22,6 +23,7 @@ def run_pipeline(options: PipelineOptions, settings: Settings, build: Callable[[
     options.view_as(StandardOptions).streaming = settings.streaming
     pipeline = beam.Pipeline(runner=_runner(options, streaming=settings.streaming), options=options)
     build(pipeline)
+    gc.freeze()  # what is loaded by now stays: the garbage collector need not look at it again and again
     result = pipeline.run()
     if settings.streaming:
         return _until_stopped(result)

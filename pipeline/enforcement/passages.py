@@ -64,11 +64,18 @@ def split_sessions(sightings: Iterable[Sighting], gap_us: int) -> Iterator[list[
 def measure(
     section: Section, vehicle_id: str, sightings: Iterable[Sighting], pseudonyms: Pseudonyms = IN_CLEAR
 ) -> Session:
-    """All passages of one session of at least one sighting; every distinct sighting belongs to exactly one of them.
+    """All passages of one session of at least one sighting; every distinct sighting belongs to exactly one of them."""
+    return measure_in_order(section, vehicle_id, in_order(sightings), pseudonyms)
+
+
+def measure_in_order(
+    section: Section, vehicle_id: str, sightings: Sightings, pseudonyms: Pseudonyms = IN_CLEAR
+) -> Session:
+    """The same for sightings that are in order already, as a split session is.
 
     The passages' ids are made of the vehicle's pseudonym: from an id nobody can find the plate by trying them all.
     """
-    unique = _without_duplicates(in_order(sightings))
+    unique = _without_duplicates(sightings)
     trace = _camera_passages if section.cameras else _track_passage
     groups = _by_region(vehicle_id, unique)
     passages: list[Passage] = []

@@ -7,12 +7,13 @@ by trying all plates, and pseudonyms of different days cannot be joined even wit
 from __future__ import annotations
 
 import hmac
-from functools import lru_cache
 
-from pipeline.enforcement.times import day
+from pipeline.enforcement.times import day as day_of
 
 MIN_SECRET_BYTES = 16
 PSEUDONYM_HEX_DIGITS = 32
+MAX_DAYS = 64
+MAX_KNOWN = 65_536
 _DAY_US = 86_400_000_000
 
 
@@ -23,23 +24,35 @@ class Pseudonyms:
         if secret is not None and len(secret) < MIN_SECRET_BYTES:
             raise ValueError(f"the privacy secret has {len(secret)} bytes; at least {MIN_SECRET_BYTES} are needed")
         self._secret = secret
+        self._days: dict[int, _Day] = {}
 
     def of(self, name: str, time_us: int) -> str:
         """The pseudonym of `name` on the UTC day of `time_us`."""
-        return name if self._secret is None else _pseudonym(self._secret, time_us // _DAY_US, name)
+        if self._secret is None:
+            return name
+        number = time_us // _DAY_US
+        day = self._days.get(number)
+        if day is None:
+            self._days = dict([*self._days.items()][1 - MAX_DAYS :])
+            day = self._days[number] = _Day(self._secret, day_of(time_us))
+        return day.known.get(name) or day.pseudonym(name)
+
+
+class _Day:
+    """The pseudonyms of one day, the latest ones remembered: a vehicle is seen several times."""
+
+    def __init__(self, secret: bytes, day: str) -> None:
+        self._keyed = hmac.new(hmac.digest(secret, day.encode(), "sha256"), digestmod="sha256")
+        self.known: dict[str, str] = {}
+
+    def pseudonym(self, name: str) -> str:
+        """HMAC under the day's key."""
+        keyed = self._keyed.copy()
+        keyed.update(name.encode())
+        if len(self.known) >= MAX_KNOWN:
+            self.known.clear()
+        self.known[name] = found = keyed.hexdigest()[:PSEUDONYM_HEX_DIGITS]
+        return found
 
 
 IN_CLEAR = Pseudonyms(None)
-
-
-@lru_cache(maxsize=64)
-def _keyed(secret: bytes, day_number: int) -> hmac.HMAC:
-    """HMAC under the day's key, ready to be copied for each name."""
-    return hmac.new(hmac.digest(secret, day(day_number * _DAY_US).encode(), "sha256"), digestmod="sha256")
-
-
-@lru_cache(maxsize=65_536)
-def _pseudonym(secret: bytes, day_number: int, name: str) -> str:
-    keyed = _keyed(secret, day_number).copy()
-    keyed.update(name.encode())
-    return keyed.hexdigest()[:PSEUDONYM_HEX_DIGITS]

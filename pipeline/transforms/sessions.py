@@ -28,6 +28,7 @@ from pipeline.transforms.coders import StructCoder
 
 Key = tuple[str, str]  # section_id, vehicle_id
 KeyedSightings = tuple[Key, Iterable[Sighting]]
+SessionOfVehicle = tuple[Key, Sequence[Sighting]]  # in order of time
 Shared = tuple[int, Iterable[Batch]]  # number of a share of the vehicles
 PASSAGES_IN_ELEMENT = 1000
 SHARES = 64  # each is grouped in memory: a share of 100 million sightings is about one gigabyte
@@ -92,7 +93,7 @@ def shared_out(batch: Batch) -> Iterator[tuple[int, Batch]]:
         yield number, Batch(tuple(part))
 
 
-def sessions_of_share(element: Shared, gap_us: int) -> Iterator[KeyedSightings]:
+def sessions_of_share(element: Shared, gap_us: int) -> Iterator[SessionOfVehicle]:
     """The sessions of every vehicle of a share."""
     sightings: defaultdict[Key, list[Sighting]] = defaultdict(list)
     for batch in element[1]:
@@ -148,9 +149,18 @@ class Measure:
 
     def session(self, key: Key, sightings: Iterable[Sighting]) -> Session:
         """The session with its passages; suspected ones have no outcome yet."""
+        found = self.in_order(key, passages.in_order(sightings))
+        return replace(found, passages=tuple(self.decide(found)))
+
+    def in_order(self, key: Key, sightings: Sequence[Sighting]) -> Session:
+        """The session of ordered sightings, undecided."""
         section_id, vehicle_id = key
-        session = passages.measure(self._network.sections[section_id], vehicle_id, sightings, self._pseudonyms)
-        return replace(session, passages=tuple(policy.decide(one, self._tolerance_kmh) for one in session.passages))
+        return passages.measure_in_order(self._network.sections[section_id], vehicle_id, sightings, self._pseudonyms)
+
+    def decide(self, session: Session) -> Iterator[Passage]:
+        """The session's passages, decided but for the suspected ones."""
+        for passage in session.passages:
+            yield policy.decide(passage, self._tolerance_kmh)
 
     def withdrawal(self, passage: Passage) -> Fine:
         """The message that takes the passage's case back."""
@@ -166,11 +176,14 @@ class _Counters:
         self._outcomes = {outcome: Metrics.counter("passages", outcome.value) for outcome in Outcome}
         self._suspected = Metrics.counter("passages", "suspected")
 
-    def count(self, changes: Sequence[Change]) -> None:
+    def count(self, decided: Iterable[Passage]) -> None:
         """Once for each element: a counter costs more than a measurement."""
-        outcomes = Counter(change.passage.outcome for change in changes)
-        for outcome, n in outcomes.items():
+        for outcome, n in Counter(passage.outcome for passage in decided).items():
             (self._suspected if outcome is None else self._outcomes[outcome]).inc(n)
+
+    def count_changes(self, changes: Sequence[Change]) -> None:
+        """Their passages, and what they change."""
+        self.count(change.passage for change in changes)
         self._revised.inc(sum(change.passage.revision > 1 for change in changes))
         self._withdrawn.inc(sum(change.withdraws for change in changes))
 
@@ -186,9 +199,10 @@ class _MeasureOnce(beam.DoFn):
 
     def process(self, element: Shared) -> Iterator[Passage | TaggedOutput]:
         sessions = sessions_of_share(element, self._gap_us)
-        found = (passage for key, seen in sessions for passage in self._measure.session(key, seen).passages)
+        measure, decide = self._measure.in_order, self._measure.decide
+        found = (passage for key, seen in sessions for passage in decide(measure(key, seen)))
         while batch := tuple(islice(found, PASSAGES_IN_ELEMENT)):
-            self._counters.count([Change(passage) for passage in batch])
+            self._counters.count(batch)
             yield TaggedOutput(
                 "settled", Passages(tuple(passage for passage in batch if not policy.is_suspected(passage)))
             )
@@ -221,7 +235,7 @@ class _MeasureAndRevise(beam.DoFn):
         oldest_us = newest_us - self._remember_us
         history.write(tuple(old for old in remembered if old.session_last_us >= oldest_us))
         forget.set(Timestamp(micros=newest_us + self._remember_us))
-        self._counters.count(changes)
+        self._counters.count_changes(changes)
         for change in changes:
             if change.withdraws:
                 yield TaggedOutput("withdrawn", self._measure.withdrawal(change.passage))
