@@ -134,19 +134,23 @@ class _Insert(beam.DoFn):
 
     def process(self, found: Any) -> Iterator[Rejected]:  # noqa: ANN401 (any output)
         for row in self._recorder.records(found):
+            size = len(msgspec.json.encode(row))
+            if self._bytes + size > MAX_REQUEST_BYTES:  # a row that is refused for its size takes no other along
+                yield from self._flush()
             self._rows.append(row)
-            self._bytes += len(msgspec.json.encode(row))
-            if len(self._rows) >= MAX_ROWS or self._bytes >= MAX_REQUEST_BYTES:
+            self._bytes += size
+            if len(self._rows) >= MAX_ROWS:
                 yield from self._flush()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        if self._rows:
-            window = GlobalWindow()
-            for refused in self._flush():
-                yield WindowedValue(refused, window.max_timestamp(), [window])
+        window = GlobalWindow()
+        for refused in self._flush():
+            yield WindowedValue(refused, window.max_timestamp(), [window])
 
     def _flush(self) -> list[Rejected]:
         batch, self._rows, self._bytes = self._rows, [], 0
+        if not batch:
+            return []
         row_id = ROW_IDS[self._table]
         try:
             errors = self._client.insert_rows_json(
