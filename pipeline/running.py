@@ -14,6 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
+from pipeline import conservation
 from pipeline.local_runner import LocalRunner
 from pipeline.options import Settings
 
@@ -27,7 +28,11 @@ def run_pipeline(options: PipelineOptions, settings: Settings, build: Callable[[
     result = pipeline.run()
     if settings.streaming:
         return _until_stopped(result)
-    return 0 if result.wait_until_finish() == PipelineState.DONE else 1
+    if result.wait_until_finish() != PipelineState.DONE:
+        return 1
+    line, agree = conservation.account(result, settings.output_dir or ".")
+    print(f"python -m pipeline: {line}", file=sys.stderr)
+    return 0 if agree else 1
 
 
 def _runner(options: PipelineOptions, *, streaming: bool) -> PipelineRunner | None:

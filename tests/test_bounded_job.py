@@ -12,6 +12,7 @@ import pytest
 from pipeline import secret
 from pipeline.jobs import main
 from pipeline.transforms import sources
+from pipeline.transforms.sinks import Recorder
 
 T0_S = 1_776_000_000
 SECRET = "0123456789abcdef"
@@ -174,6 +175,23 @@ def test_without_ocr_every_suspicion_goes_to_a_person(small):
     assert fine["avg_speed"] == pytest.approx(72)
     assert "plates_not_read" in fine["reasons"]
     assert outcome(small, "FAST") == ["review"]
+
+
+def test_finished_run_says_what_became_of_everything(capsys):
+    Path("in.ndjson").write_bytes(b"\n".join([line("A", 1, 0), line("A", 2, 60), b"nonsense"]))
+    run()
+    assert (
+        "3 sightings = 2 stored + 1 rejected; 2 passages = 1 clear, 0 fined, 0 review, 1 unmeas"
+        in capsys.readouterr().err
+    )
+
+
+def test_run_that_loses_a_record_fails(monkeypatch, capsys):
+    Path("in.ndjson").write_bytes(b"\n".join([line("A", 1, 0), line("A", 2, 60)]))
+    all_records = Recorder.records
+    monkeypatch.setattr(Recorder, "records", lambda recorder, found: all_records(recorder, found)[1:])
+    assert main(["--input=in.ndjson", "--output_dir=out", "--sections=sections.yaml"]) == 1
+    assert "the sums do not agree, something was lost: 2 sightings = 1 stored" in capsys.readouterr().err
 
 
 def test_exact_limit_is_clear(small):
