@@ -1,31 +1,41 @@
 """Beam's local streaming runner, fit for a run that lasts.
 
-As it comes (2.77), BundleBasedDirectRunner asks every method of a step for its signature at every bundle, makes a class
-for every look at a trigger, copies states deeply, looks at the timers of every key on every turn of a loop that never
-rests, and never forgets a key. That is most of its time, and memory that only grows. The functions replaced here give
-the same answers with less work; Beam's version is pinned in setup.py.
+As it comes (2.77), BundleBasedDirectRunner pickles, sets up and asks every step for its signatures at every bundle,
+makes a class for every look at a trigger, copies states deeply, compares the holds of all keys at every commit, looks
+at the timers of all keys on every turn of a loop that never rests, and never forgets a key. That is most of its time,
+and memory that only grows. What is replaced here gives the same answers with less work; Beam's version is pinned in
+setup.py.
 """
 
+# ruff: noqa: ANN401 (Beam's own types are Any here)
 from __future__ import annotations
 
 import copy
+import heapq
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from itertools import count
+from typing import Any, ClassVar
 
-from apache_beam.runners.direct import evaluation_context
+from apache_beam.internal import pickler
+from apache_beam.runners import common
+from apache_beam.runners.direct import evaluation_context, transform_evaluator, watermark_manager
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
-from apache_beam.transforms import core, trigger
+from apache_beam.transforms import core, trigger, userstate
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.utils.timestamp import MAX_TIMESTAMP
 
 TIMER_PERIOD_S = 0.5  # how late a timer may fire: far below any session gap
+PRUNE_PERIOD_S = 5.0
 REST_S = 0.001
 
 
 class LocalRunner(BundleBasedDirectRunner):
     """Runs a streaming pipeline on this machine."""
 
-    def run_pipeline(self, pipeline: Any, options: Any) -> Any:  # noqa: ANN401 (Beam's types are Any here)
+    def run_pipeline(self, pipeline: Any, options: Any) -> Any:
         """Run it; the result's state tells when it ends."""
         _lighten()
         return super().run_pipeline(pipeline, options)
@@ -37,18 +47,136 @@ def _lighten() -> None:
     if hasattr(context, "lightened"):
         return
     context.lightened = True
+    state, watermarks = trigger.InMemoryUnmergedState, watermark_manager._TransformWatermarks
     core.get_signature = _remembered(core.get_signature)
+    core.get_function_args_defaults = _remembered(core.get_function_args_defaults)
+    userstate.get_dofn_specs = _asked_once(userstate.get_dofn_specs)
+    userstate.validate_stateful_dofn = _asked_once(userstate.validate_stateful_dofn)
+    transform_evaluator.get_dofn_specs = userstate.get_dofn_specs
+    transform_evaluator.pickler = _KeptDoFns
+    transform_evaluator.DoFnRunner = _KeptDoFnRunner
     trigger._CombiningValueStateTag.without_extraction = _made_once(trigger._CombiningValueStateTag.without_extraction)
-    trigger.InMemoryUnmergedState.copy = _copy_of_state
+    state.copy = _copy_of_state
+    state.get_timers, state.set_timer = _when_due(state.get_timers), _due_again(state.set_timer)
+    watermarks.__init__ = _with_ordered_holds(watermarks.__init__)
     context.extract_all_timers = _rested(context.extract_all_timers)
     evaluation_context.DirectStepContext.get_keyed_state = _keyed_state
+
+
+class _KeptDoFns:
+    """Stands where the runner pickles a step's DoFn for each bundle: one that has served serves the next bundle too."""
+
+    _of_steps: ClassVar[dict[int, tuple[Any, list[Any]]]] = {}
+    _free_of: ClassVar[dict[int, list[Any]]] = {}
+
+    @classmethod
+    def roundtrip(cls, dofn: Any) -> Any:
+        """A copy of the step's DoFn that no other bundle uses."""
+        _, free = cls._of_steps.setdefault(id(dofn), (dofn, []))
+        try:
+            return free.pop()
+        except IndexError:
+            made = pickler.roundtrip(dofn)
+            cls._free_of[id(made)] = free
+            return made
+
+    @classmethod
+    def give_back(cls, dofn: Any) -> None:
+        """After a bundle that went well; one that failed may have left its DoFn in any state."""
+        cls._free_of[id(dofn)].append(dofn)
+
+
+class _KeptDoFnRunner(common.DoFnRunner):
+    """Sets a DoFn up before its first bundle only, and never tears it down."""
+
+    def __init__(self, dofn: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(dofn, *args, **kwargs)
+        self._dofn = dofn
+
+    def setup(self) -> None:
+        """Once for each DoFn."""
+        if not getattr(self._dofn, "is_set_up", False):
+            super().setup()
+            self._dofn.is_set_up = True
+
+    def teardown(self) -> None:
+        """The bundle went well."""
+        _KeptDoFns.give_back(self._dofn)
+
+
+class _Holds(dict[Any, Any]):
+    """The watermark holds of a step's keys; of their values only the earliest is ever asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heap: list[tuple[int, int, Any, Any]] = []
+        self._number = count()
+
+    def __setitem__(self, key: Any, hold: Any) -> None:
+        if hold is not None and self.get(key) != hold:
+            heapq.heappush(self._heap, (hold.micros, next(self._number), key, hold))
+        super().__setitem__(key, hold)
+
+    def values(self) -> Any:
+        """The earliest hold, if there is one."""
+        while self._heap and self.get(self._heap[0][2]) != self._heap[0][3]:
+            heapq.heappop(self._heap)
+        return [hold for _, _, _, hold in self._heap[:1]]
+
+
+def _with_ordered_holds(make: Callable[..., None]) -> Callable[..., None]:
+    def __init__(watermarks: Any, *args: Any) -> None:
+        make(watermarks, *args)
+        watermarks._keyed_earliest_holds = _Holds()
+
+    return __init__
+
+
+def _when_due(get: Callable[..., Any]) -> Callable[..., Any]:
+    """A state whose earliest timer lies ahead need not be looked through."""
+
+    def get_timers(
+        state: Any,
+        clear: bool = False,
+        watermark: Any = MAX_TIMESTAMP,
+        processing_time: Any = None,
+    ) -> Any:
+        if not clear:
+            due_us = getattr(state, "due_us", None)
+            if due_us is None:
+                due_us = state.due_us = _due_us(state)
+            if due_us > watermark.micros:
+                return [], False
+        return get(state, clear, watermark, processing_time)
+
+    return get_timers
+
+
+def _due_us(state: Any) -> float:
+    """When its first timer is due by the watermark; a timer by the clock is always looked at."""
+    return min(
+        (
+            at.micros if domain == TimeDomain.WATERMARK else -math.inf
+            for timers in state.timers.values()
+            for (_, domain, _), at in timers.items()
+        ),
+        default=math.inf,
+    )
+
+
+def _due_again(set_it: Callable[..., None]) -> Callable[..., None]:
+    def set_timer(state: Any, *args: Any, **kwargs: Any) -> None:
+        set_it(state, *args, **kwargs)
+        state.due_us = None
+
+    return set_timer
 
 
 def _remembered(ask: Callable[[Any], object]) -> Callable[[Any], object]:
     """Signatures never change."""
     known: dict[tuple[object, bool], object] = {}
 
-    def get_signature(function: Any) -> object:  # noqa: ANN401 (any callable)
+    def get_signature(function: Any) -> object:
         key = (getattr(function, "__func__", function), hasattr(function, "__self__"))
         if key not in known:
             known[key] = ask(function)
@@ -57,11 +185,23 @@ def _remembered(ask: Callable[[Any], object]) -> Callable[[Any], object]:
     return get_signature
 
 
+def _asked_once(ask: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What a DoFn's methods ask for never changes."""
+    known: dict[int, tuple[Any, Any]] = {}
+
+    def asked(dofn: Any) -> Any:
+        if id(dofn) not in known:
+            known[id(dofn)] = (dofn, ask(dofn))
+        return known[id(dofn)][1]
+
+    return asked
+
+
 def _made_once(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The combiner of a tag without its last step is always the same."""
     known: dict[object, Any] = {}
 
-    def without_extraction(tag: Any) -> Any:  # noqa: ANN401
+    def without_extraction(tag: Any) -> Any:
         if tag.combine_fn not in known:
             known[tag.combine_fn] = make(tag).combine_fn
         return trigger._CombiningValueStateTag(tag.tag, known[tag.combine_fn])
@@ -69,7 +209,7 @@ def _made_once(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return without_extraction
 
 
-def _copy_of_state(state: Any) -> Any:  # noqa: ANN401
+def _copy_of_state(state: Any) -> Any:
     """A copy to change in its place: new containers, while windows, times and values are never changed themselves."""
     made = trigger.InMemoryUnmergedState(defensive_copy=state.defensive_copy)
     made.timers = defaultdict(dict, {window: dict(timers) for window, timers in state.timers.items()})
@@ -80,7 +220,7 @@ def _copy_of_state(state: Any) -> Any:  # noqa: ANN401
     return made
 
 
-def _copy_of_value(value: Any) -> Any:  # noqa: ANN401
+def _copy_of_value(value: Any) -> Any:
     """The merged windows' ids: lists in a dictionary; anything else is replaced as a whole."""
     return {window: list(ids) for window, ids in value.items()} if isinstance(value, dict) else value
 
@@ -91,14 +231,16 @@ def _rested(extract: Callable[[Any], tuple[list[Any], bool]]) -> Callable[[Any],
     Under the lock that commits take: no state may appear or change while they are looked at and pruned.
     """
 
-    def extract_all_timers(context: Any) -> tuple[list[Any], bool]:  # noqa: ANN401
+    def extract_all_timers(context: Any) -> tuple[list[Any], bool]:
         if time.monotonic() < getattr(context, "look_again_at", 0.0):
             time.sleep(REST_S)
             return [], True
         with context._lock:
             found = extract(context)
-            for states in context._transform_keyed_states.values():
-                _prune(states)
+            if time.monotonic() > getattr(context, "prune_again_at", 0.0):
+                context.prune_again_at = time.monotonic() + PRUNE_PERIOD_S
+                for states in context._transform_keyed_states.values():
+                    _prune(states)
         context.look_again_at = time.monotonic() + TIMER_PERIOD_S
         return found
 
@@ -111,7 +253,7 @@ def _prune(states: dict[Any, Any]) -> None:
         del states[key]
 
 
-def _keyed_state(step: Any, key: Any) -> Any:  # noqa: ANN401
+def _keyed_state(step: Any, key: Any) -> Any:
     """A bundle's own copy of a key's state. It is put among the others when the bundle is committed, and not before."""
     if key not in step.partial_keyed_state:
         state = step.existing_keyed_state.get(key)
@@ -119,5 +261,5 @@ def _keyed_state(step: Any, key: Any) -> Any:  # noqa: ANN401
     return step.partial_keyed_state[key]
 
 
-def _is_empty(state: Any) -> bool:  # noqa: ANN401
+def _is_empty(state: Any) -> bool:
     return not state.timers and not state.global_state and not any(state.state.values())
