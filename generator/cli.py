@@ -184,6 +184,15 @@ def _check_places(options: argparse.Namespace, form: Form) -> None:
         raise GeneratorError("--output, --topic_name: give exactly one of them: a file or a Pub/Sub topic.")
     if options.output and not re.search(r"\.ndjson(\.gz)?$", options.output.name):
         raise GeneratorError(f"--output: found {options.output}; allowed: a name ending in .ndjson or .ndjson.gz.")
+    if options.output and options.truth and _same_file(options.output, options.truth):
+        raise GeneratorError(
+            f"--truth: found {options.truth}, which is the file of --output too; allowed: another one. Name two files."
+        )
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    """Whether two names lead to one file, which need not exist yet."""
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
 
 
 def _network(path: Path) -> Network:

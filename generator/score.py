@@ -14,8 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from generator.config import GeneratorError
-from generator.truth import TruePassage, TruthRecord
+from generator.truth import TruePassage, TruthRecord, read_lines
 from pipeline.enforcement.plates import normalise
 
 TIME_TOLERANCE_S = 1.0
@@ -106,16 +105,8 @@ def score(truth: Iterable[TruthRecord], fines: Iterable[FineMessage]) -> Score:
 
 def read_fines(paths: Iterable[Path]) -> list[FineMessage]:
     """Fines from newline-delimited JSON. Raises GeneratorError with the line that cannot be read."""
-    decoder, fines = msgspec.json.Decoder(FineMessage), []
-    for path in paths:
-        for number, line in enumerate(path.read_bytes().splitlines(), 1):
-            try:
-                fines.append(decoder.decode(line))
-            except msgspec.MsgspecError as error:
-                raise GeneratorError(
-                    f"--fines {path}, line {number}: {error}. Give fines as the pipeline publishes them, one a line."
-                ) from error
-    return fines
+    decoder, advice = msgspec.json.Decoder(FineMessage), "Give fines as the pipeline publishes them, one a line."
+    return [fine for path in paths for fine in read_lines(path, decoder, "--fines", advice)]
 
 
 def _latest(fines: Iterable[FineMessage]) -> list[FineMessage]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -55,6 +56,7 @@ class TruthSummary(msgspec.Struct, frozen=True, tag="summary", tag_field="kind")
 
 
 TruthRecord = TruePassage | TruthSummary
+Record = TypeVar("Record")
 
 
 def write_truth(path: Path, records: Iterable[TruthRecord]) -> TruthSummary | None:
@@ -71,12 +73,15 @@ def write_truth(path: Path, records: Iterable[TruthRecord]) -> TruthSummary | No
 def read_truth(path: Path) -> list[TruthRecord]:
     """The records of a truth file. Raises GeneratorError with the line that cannot be read."""
     decoder = msgspec.json.Decoder(TruePassage | TruthSummary)
+    return read_lines(path, decoder, "--truth", "Give the file that the generator's --truth wrote.")
+
+
+def read_lines(path: Path, decoder: msgspec.json.Decoder[Record], option: str, advice: str) -> list[Record]:
+    """The records of newline-delimited JSON. Raises GeneratorError with the line that cannot be read."""
     records = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             records.append(decoder.decode(line))
-        except msgspec.MsgspecError as error:
-            raise GeneratorError(
-                f"--truth {path}, line {number}: {error}. Give the file that the generator's --truth wrote."
-            ) from error
+        except (ValueError, RecursionError) as error:
+            raise GeneratorError(f"{option} {path}, line {number}: {error}. {advice}") from error
     return records

@@ -18,14 +18,15 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from pipeline import secret
 from pipeline.enforcement import sections
 from pipeline.enforcement.intake import Intake
-from pipeline.enforcement.sections import KMH_PER_MPH, Network, SectionError
+from pipeline.enforcement.sections import Network, SectionError
 
 LOCAL_RUNNERS = ("DirectRunner", "BundleBasedDirectRunner", "FnApiRunner", "PrismRunner")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _PROJECT = re.compile(r"[a-z][-a-z0-9:.]{4,61}[a-z0-9]")  # as Beam takes it for Pub/Sub
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
-_SPEED = re.compile(r"(\d+(?:\.\d+)?)\s*(mph|km/h)", re.IGNORECASE)
+MAX_SESSION_GAP_H = 24
+MAX_TOLERANCE_KMH = 300
 
 
 class OptionError(ValueError):
@@ -37,54 +38,75 @@ class SectionSpeedOptions(PipelineOptions):
 
     @classmethod
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
-        pubsub = parser.add_argument_group("Pub/Sub")
-        pubsub.add_argument("--project_id", help="Google Cloud project; default: --project or GOOGLE_CLOUD_PROJECT")
-        pubsub.add_argument("--input_subscription", help="subscription with the cameras' sightings")
-        pubsub.add_argument("--output_topic", help="topic for fines, cases for review and withdrawals")
-        pubsub.add_argument("--rejected_topic", help="topic for what could not be processed, with its original bytes")
-        pubsub.add_argument("--publish_all", action="store_true", help="publish passages without a fine too")
-        pubsub.add_argument(
-            "--timestamp_attribute",
-            default="timestamp",
-            help="attribute with the time of a message's first sighting; empty: its publish time. Default: timestamp",
-        )
-        files = parser.add_argument_group("files instead of Pub/Sub")
-        files.add_argument("--input", help="file or pattern, local or gs://, of JSON lines, .gz or not")
-        files.add_argument("--output_dir", help="folder for sightings, passages, fines, rejected and summary.json")
-        roads = parser.add_argument_group("roads")
-        roads.add_argument("--sections", help="section file (YAML), local or gs://")
-        roads.add_argument("--radar_id", help="section of sightings that name neither a camera nor a section")
-        roads.add_argument("--speed_limit", default="25 mph", help="limit without --sections. Default: 25 mph")
-        roads.add_argument(
-            "--tolerance", default="0 km/h", help="no suspicion up to the limit plus this. Default: 0 km/h"
-        )
-        roads.add_argument(
-            "--session_gap", help="a vehicle not seen for so long has left, e.g. 30s; default: longest leg at 10 km/h"
-        )
-        roads.add_argument("--allowed_lateness", default="24h", help="how late a sighting may arrive. Default: 24h")
-        proof = parser.add_argument_group("pictures and plates")
-        proof.add_argument("--cars_api", help="http(s) address asked for the picture of a sighting that names none")
-        proof.add_argument(
-            "--evidence_bucket", help="bucket for pictures of suspected violations; default: PROJECT-evidence"
-        )
-        proof.add_argument(
-            "--ocr",
-            choices=("vision", "none"),
-            help="none: every suspected violation goes to a person. Default: vision with Pub/Sub, none with files",
-        )
-        store = parser.add_argument_group("warehouse and privacy")
-        store.add_argument("--dataset", help="BigQuery dataset for every event, NAME or PROJECT.NAME")
-        store.add_argument(
-            "--privacy",
-            choices=("on", "off"),
-            default="on",
-            help="on: vehicles are stored under pseudonyms that change daily. off: under their own names",
-        )
-        store.add_argument(
-            "--privacy_secret",
-            default=secret.DEFAULT_FILE,
-            help=f"file with the secret of the pseudonyms, local or gs://; {secret.VARIABLE} goes before it",
-        )
+        for add in (_add_pubsub, _add_files, _add_roads, _add_proof, _add_privacy):
+            add(parser)
+
+
+# Options that one kind of input ignores have no default here: only so is it known that somebody gave them.
+DEFAULT_TIMESTAMP_ATTRIBUTE, DEFAULT_LATENESS, DEFAULT_LIMIT = "timestamp", "24h", "25 mph"
+_ONLY_PUBSUB = ("output_topic", "rejected_topic", "publish_all", "timestamp_attribute", "dataset", "allowed_lateness")
+_ONLY_FILES = ("output_dir",)
+
+
+def _add_pubsub(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("Pub/Sub")
+    group.add_argument("--project_id", help="Google Cloud project; default: --project or GOOGLE_CLOUD_PROJECT")
+    group.add_argument("--input_subscription", help="subscription with the cameras' sightings")
+    group.add_argument("--output_topic", help="topic for fines, cases for review and withdrawals")
+    group.add_argument("--rejected_topic", help="topic for what could not be processed, with its original bytes")
+    group.add_argument("--publish_all", action="store_true", help="publish passages without a fine too")
+    group.add_argument(
+        "--timestamp_attribute",
+        help="attribute with the time of a message's first sighting; empty: its publish time. "
+        f"Default: {DEFAULT_TIMESTAMP_ATTRIBUTE}",
+    )
+    group.add_argument("--allowed_lateness", help=f"how late a sighting may arrive. Default: {DEFAULT_LATENESS}")
+    group.add_argument("--dataset", help="BigQuery dataset for every event, NAME or PROJECT.NAME")
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("files instead of Pub/Sub")
+    group.add_argument("--input", help="file or pattern, local or gs://, of JSON lines, .gz or not")
+    group.add_argument("--output_dir", help="folder for sightings, passages, fines, rejected and summary.json")
+
+
+def _add_roads(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("roads")
+    group.add_argument("--sections", help="section file (YAML), local or gs://")
+    group.add_argument("--radar_id", help="section of sightings that name neither a camera nor a section")
+    group.add_argument("--speed_limit", help=f"limit without --sections. Default: {DEFAULT_LIMIT}")
+    group.add_argument("--tolerance", default="0 km/h", help="no suspicion up to the limit plus this. Default: 0 km/h")
+    group.add_argument(
+        "--session_gap", help="a vehicle not seen for so long has left, e.g. 30s; default: longest leg at 10 km/h"
+    )
+
+
+def _add_proof(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("pictures and plates")
+    group.add_argument("--cars_api", help="http(s) address asked for the picture of a sighting that names none")
+    group.add_argument(
+        "--evidence_bucket", help="bucket for pictures of suspected violations; default: PROJECT-evidence"
+    )
+    group.add_argument(
+        "--ocr",
+        choices=("vision", "none"),
+        help="none: every suspected violation goes to a person. Default: vision with Pub/Sub, none with files",
+    )
+
+
+def _add_privacy(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("privacy")
+    group.add_argument(
+        "--privacy",
+        choices=("on", "off"),
+        default="on",
+        help="on: vehicles are stored under pseudonyms that change daily. off: under their own names",
+    )
+    group.add_argument(
+        "--privacy_secret",
+        default=secret.DEFAULT_FILE,
+        help=f"file with the secret of the pseudonyms, local or gs://; {secret.VARIABLE} goes before it",
+    )
 
 
 class Settings(NamedTuple):
@@ -147,76 +169,107 @@ def check(options: PipelineOptions) -> Settings:
     """The settings of a run. Raises OptionError, SectionError or SecretError with one line for a person."""
     own = options.view_as(SectionSpeedOptions)
     streaming = _is_streaming(own)
-    project = own.project_id or options.view_as(GoogleCloudOptions).project or os.environ.get("GOOGLE_CLOUD_PROJECT")
-    if project and not _PROJECT.fullmatch(project):
-        raise OptionError(
-            f"--project_id: found {project!r}; allowed: a project id of 6 to 63 characters, a-z 0-9 - : ."
-        )
+    project = _project(own, options)
     network = _network(own)
-    gap_s = network.session_gap_s() if own.session_gap is None else duration_s(own.session_gap, "--session_gap")
-    lateness_s = duration_s(own.allowed_lateness, "--allowed_lateness")
+    lateness_s = duration_s(
+        DEFAULT_LATENESS if own.allowed_lateness is None else own.allowed_lateness, "--allowed_lateness"
+    )
     local = (options.view_as(StandardOptions).runner or "DirectRunner").split(".")[-1] in LOCAL_RUNNERS
-    read_plates = (own.ocr or ("vision" if streaming or own.evidence_bucket else "none")) == "vision"
-    bucket = own.evidence_bucket or (f"{project}-evidence" if project and read_plates else None)
-    if read_plates and not bucket:
-        raise OptionError(
-            "--evidence_bucket: absent; needed to read plates. Give a bucket, --project_id, or --ocr none"
-        )
-    if own.privacy == "on":
-        secret.load(own.privacy_secret)
+    read_plates, bucket = _proof(own, project, streaming=streaming)
     return Settings(
         network=network,
         intake=Intake(network, own.radar_id, round(lateness_s * 1e6) if streaming else None),
-        session_gap_s=gap_s,
+        session_gap_s=_session_gap_s(own, network),
         allowed_lateness_s=lateness_s,
-        tolerance_kmh=_speed_kmh(own.tolerance, "--tolerance"),
+        tolerance_kmh=sections.parse_speed_kmh(own.tolerance, "--tolerance", 0, MAX_TOLERANCE_KMH),
         streaming=streaming,
         local=local,
         input=_input(own, project, streaming=streaming),
         received_us=time.time_ns() // 1000,
         output_dir=None if streaming else _output_dir(own.output_dir),
-        output_topic=resource_name(own.output_topic, "topics", "--output_topic", project) if streaming else None,
-        rejected_topic=resource_name(own.rejected_topic, "topics", "--rejected_topic", project)
-        if own.rejected_topic
-        else None,
+        output_topic=_topic(own.output_topic, "--output_topic", project),
+        rejected_topic=_topic(own.rejected_topic, "--rejected_topic", project),
         publish_all=own.publish_all,
-        timestamp_attribute=None if local else own.timestamp_attribute or None,
+        timestamp_attribute=None if local else _timestamp_attribute(own),
         dataset=dataset_name(own.dataset, project),
-        evidence_bucket=_bucket(bucket),
-        cars_api=_cars_api(own.cars_api),
+        evidence_bucket=bucket,
+        cars_api=_cars_api(own.cars_api, bucket),
         read_plates=read_plates,
-        privacy_secret=own.privacy_secret if own.privacy == "on" else None,
+        privacy_secret=_privacy_secret(own),
     )
 
 
-def duration_s(text: str, option: str) -> float:
-    """Seconds of a duration such as 30s, 5min, 24h or 2d."""
+def duration_s(text: str, option: str, longest_h: float = 366 * 24) -> float:
+    """Seconds of a duration such as 30s, 5min, 24h or 2d, a millisecond at least."""
     match = _DURATION.fullmatch(text.strip())
-    if match is None or float(match[1]) <= 0:
+    if match is None or not 0.001 <= (found_s := float(match[1]) * _SECONDS[match[2]]) <= longest_h * 3600:
         raise OptionError(
-            f"{option}: found {text!r}; allowed: a positive number with its unit: s, min, h or d, e.g. 30s"
+            f"{option}: found {text!r}; allowed: a number with its unit, s, min, h or d, e.g. 30s, "
+            f"from 0.001 s to {longest_h:g} h"
         )
-    return float(match[1]) * _SECONDS[match[2]]
-
-
-def _speed_kmh(text: str, option: str) -> float:
-    match = _SPEED.fullmatch(text.strip())
-    if match is None:
-        raise OptionError(f"{option}: found {text!r}; allowed: a number with its unit, mph or km/h, e.g. 3 km/h")
-    return float(match[1]) * (KMH_PER_MPH if match[2].lower() == "mph" else 1.0)
+    return found_s
 
 
 def _is_streaming(own: SectionSpeedOptions) -> bool:
     if bool(own.input) == bool(own.input_subscription):
         found = "both" if own.input else "neither"
         raise OptionError(f"--input_subscription, --input: found {found}; allowed: exactly one of them")
+    streaming = bool(own.input_subscription)
+    if streaming:
+        _refuse_ignored(own, _ONLY_FILES, "--input_subscription", "--input")
+    else:
+        _refuse_ignored(own, _ONLY_PUBSUB, "--input", "--input_subscription")
     if own.input and not own.output_dir:
         raise OptionError("--output_dir: absent; needed with --input. Name the folder for the results")
     if own.input_subscription and not own.output_topic:
         raise OptionError("--output_topic: absent; needed with --input_subscription. Name the topic for the fines")
-    if own.input_subscription and own.output_dir:
-        raise OptionError("--output_dir: found with --input_subscription; allowed: only with --input")
-    return bool(own.input_subscription)
+    return streaming
+
+
+def _refuse_ignored(own: SectionSpeedOptions, names: Sequence[str], found: str, allowed: str) -> None:
+    """Whoever gives an option expects it to do something."""
+    for name in names:
+        if getattr(own, name) not in (None, False):
+            raise OptionError(f"--{name}: found with {found}; allowed: only with {allowed}. Leave it out")
+
+
+def _project(own: SectionSpeedOptions, options: PipelineOptions) -> str | None:
+    project = own.project_id or options.view_as(GoogleCloudOptions).project or os.environ.get("GOOGLE_CLOUD_PROJECT")
+    if project and not _PROJECT.fullmatch(project):
+        raise OptionError(
+            f"--project_id: found {project!r}; allowed: a project id of 6 to 63 characters, a-z 0-9 - : ."
+        )
+    return project or None
+
+
+def _session_gap_s(own: SectionSpeedOptions, network: Network) -> float:
+    if own.session_gap is None:
+        return network.session_gap_s()
+    return duration_s(own.session_gap, "--session_gap", MAX_SESSION_GAP_H)
+
+
+def _proof(own: SectionSpeedOptions, project: str | None, *, streaming: bool) -> tuple[bool, str | None]:
+    """Whether plates are read, and the bucket in which pictures are kept."""
+    read_plates = (own.ocr or ("vision" if streaming or own.evidence_bucket else "none")) == "vision"
+    bucket = own.evidence_bucket or (f"{project}-evidence" if project and read_plates else None)
+    if read_plates and not bucket:
+        raise OptionError(
+            "--evidence_bucket: absent; needed to read plates. Give a bucket, --project_id, or --ocr none"
+        )
+    return read_plates, _bucket(bucket)
+
+
+def _timestamp_attribute(own: SectionSpeedOptions) -> str | None:
+    found = DEFAULT_TIMESTAMP_ATTRIBUTE if own.timestamp_attribute is None else own.timestamp_attribute
+    return found or None
+
+
+def _privacy_secret(own: SectionSpeedOptions) -> str | None:
+    """Where the secret is, which must be one already: the run reads it when it has begun."""
+    if own.privacy == "off":
+        return None
+    secret.load(own.privacy_secret)
+    return str(own.privacy_secret)
 
 
 def _network(own: SectionSpeedOptions) -> Network:
@@ -225,7 +278,12 @@ def _network(own: SectionSpeedOptions) -> Network:
             raise OptionError(
                 "--sections, --radar_id: found neither; allowed: a section file, or the name of one radar track"
             )
-        return sections.single_track(own.radar_id, own.speed_limit)
+        return sections.single_track(own.radar_id, DEFAULT_LIMIT if own.speed_limit is None else own.speed_limit)
+    if own.speed_limit is not None:
+        raise OptionError(
+            f"--speed_limit: found with --sections; allowed: only without. The sections of {own.sections} have limits "
+            "of their own: change them there"
+        )
     network = _read_network(own.sections)
     if own.radar_id and own.radar_id not in network.sections:
         raise OptionError(
@@ -287,10 +345,17 @@ def resource_name(name: str, kind: str, option: str, project: str | None) -> str
     if full:
         return name
     if short is None:
-        raise OptionError(f"{option}: found {name!r}; allowed: NAME or projects/PROJECT/{kind}/NAME")
+        raise OptionError(
+            f"{option}: found {name!r}; allowed: NAME or projects/PROJECT/{kind}/NAME, NAME of 3 to 255 characters: "
+            "a letter, then letters, digits and - . _ ~ + %"
+        )
     if not project:
         raise OptionError(f"--project_id: absent; needed for {option} {name}. Give it, or write the full name")
     return f"projects/{project}/{kind}/{short}"
+
+
+def _topic(name: str | None, option: str, project: str | None) -> str | None:
+    return resource_name(name, "topics", option, project) if name else None
 
 
 def dataset_name(name: str | None, project: str | None) -> str | None:
@@ -314,7 +379,7 @@ def _bucket(name: str | None) -> str | None:
     return bucket
 
 
-def _cars_api(url: str | None) -> str | None:
+def _cars_api(url: str | None, bucket: str | None) -> str | None:
     if url is None:
         return None
     try:
@@ -324,4 +389,9 @@ def _cars_api(url: str | None) -> str | None:
         valid = False
     if not valid:
         raise OptionError(f"--cars_api: found {url!r}; allowed: an address that begins with http:// or https://")
+    if bucket is None:
+        raise OptionError(
+            "--cars_api: found without a bucket for its pictures; allowed: with --evidence_bucket. Give it, or leave "
+            "--cars_api out"
+        )
     return url

@@ -24,13 +24,16 @@ class SecretError(ValueError):
 def load(source: str) -> bytes:
     """The secret of `source`: a path, local or gs://. The variable SECTION_SPEED_PRIVACY_SECRET goes before it.
 
-    A local file that does not exist is made with a new secret. Raises SecretError.
+    Blanks and line ends around it do not count, wherever it is. A local file that does not exist is made with a new
+    secret. Raises SecretError.
     """
-    found = os.environ.get(VARIABLE, "").encode()
-    if not found:
+    where, variable = source, os.environ.get(VARIABLE)
+    if variable:
+        where, found = VARIABLE, os.fsencode(variable)
+    else:
         found = _read_remote(source) if "://" in source else _read_local(Path(source).expanduser())
+    found = found.strip()
     if len(found) < MIN_SECRET_BYTES:
-        where = VARIABLE if os.environ.get(VARIABLE) else source
         raise SecretError(f"privacy secret: {where} holds {len(found)} bytes; allowed: at least {MIN_SECRET_BYTES}")
     return found
 
@@ -44,7 +47,7 @@ def pseudonyms(source: str | None) -> Pseudonyms:
 def _read_remote(source: str) -> bytes:
     try:
         with FileSystems.open(source) as file:
-            found: bytes = file.read().strip()
+            found: bytes = file.read()
     except OSError as error:
         raise SecretError(f"--privacy_secret: {source} cannot be read: {error}") from error
     return found
@@ -59,7 +62,7 @@ def _read_local(path: Path) -> bytes:
             raise SecretError(
                 f"--privacy_secret: {path} has mode {mode:04o}; allowed: 0600, yours alone. Run chmod 600 {path}"
             )
-        return path.read_bytes().strip()
+        return path.read_bytes()
     except OSError as error:
         raise SecretError(
             f"--privacy_secret: {path} cannot be read or made: {error.strerror}. Name another file, set {VARIABLE}, "

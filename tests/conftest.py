@@ -2,11 +2,15 @@
 
 import itertools
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+from google.api_core.exceptions import Conflict
 from google.cloud import pubsub_v1
+from google.cloud import storage as cloud_storage
 
 import localcloud
+from pipeline import endpoints
 
 _numbers = itertools.count()
 
@@ -16,6 +20,18 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[localcloud.Local
     """All local services, started once for the session."""
     with localcloud.running(tmp_path_factory.mktemp("cloud")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def storage(cloud) -> Iterator[cloud_storage.Client]:
+    """A client of the local storage with a bucket of the cameras' pictures and one for evidence."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", cloud.env["STORAGE_EMULATOR_HOST"])
+        client = endpoints.storage_client()
+        for name in ("archive-camera", "archive-evidence"):
+            with suppress(Conflict):
+                client.create_bucket(name)
+        yield client
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ SECTIONS = """
 cameras:
   G1: {location: [40.7400, -73.9900]}
   G2: {location: [40.7431, -73.9877]}
-  G3: {location: [40.7500, -73.9800]}
+  G3: {location: [40.7486, -73.9835]}
 sections:
   - {id: G1-G2, cameras: [G1, G2], length_m: [400], limit: 40 km/h}
   - {id: G1-G3, cameras: [G1, G2, G3], length_m: [400, 800], limit: 40 km/h}
@@ -58,6 +58,15 @@ class Results:
 def run(*argv: str, source: str = "in.ndjson", sections: tuple[str, ...] = ("--sections=sections.yaml",)) -> Results:
     assert main([f"--input={source}", "--output_dir=out", *sections, *argv]) == 0
     return Results(Path("out"))
+
+
+def test_doubt_about_the_section_file_is_said_at_the_start(capfd):
+    Path("sections.yaml").write_text(SECTIONS.replace("[400]", "[1200]"))
+    Path("in.ndjson").write_bytes(line("A", 1, 0) + b"\n")
+    run()
+    warnings = [text for text in capfd.readouterr().err.splitlines() if "length_m" in text]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("python -m pipeline: warning: section G1-G2: length_m: found 1200 ")
 
 
 def traffic(vehicles: int = 60) -> list[bytes]:

@@ -1,12 +1,12 @@
 """GET of addresses that others chose, against a server that does everything wrong."""
 
 import gzip
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
+from http_server import HttpServer, serving
 
 from pipeline import fetch
 from pipeline.fetch import FetchError
@@ -89,27 +89,17 @@ class Answers(BaseHTTPRequestHandler):
         self.send(302, location="/picture")
 
 
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
+class Server(HttpServer):
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answers)
-        self.asked: list[str] = []
-        self.closing = threading.Event()
+        super().__init__(Answers)
         self.target = ""
         self.dripped = False
-        self.url = f"http://127.0.0.1:{self.server_port}"
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
+    with serving(Server()) as running:
         yield running
-        running.closing.set()
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -213,17 +203,11 @@ def test_redirect_elsewhere_is_not_followed(server, target):
 
 
 def test_redirect_to_another_port_of_this_machine_is_not_followed(server):
-    with Server() as inner:
-        thread = threading.Thread(target=inner.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            server.target = inner.url + "/picture"
-            with pytest.raises(FetchError, match="no public address"):
-                get(server, "/redirect")
-            assert inner.asked == []
-        finally:
-            inner.shutdown()
-            thread.join()
+    with serving(Server()) as inner:
+        server.target = inner.url + "/picture"
+        with pytest.raises(FetchError, match="no public address"):
+            get(server, "/redirect")
+        assert inner.asked == []
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,18 @@ def test_a_section_file_s_mistake_names_the_file_and_the_field(capsys, tmp_path)
     assert "s.yaml: section first-20-26: length_m" in error
 
 
+@pytest.mark.parametrize("truth", ["a.ndjson", "./a.ndjson", "folder/../a.ndjson", "link/a.ndjson", "other.ndjson"])
+def test_the_truth_is_not_written_over_the_traffic(truth, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("link").symlink_to(tmp_path)
+    Path("a.ndjson").write_text("kept")
+    Path("other.ndjson").hardlink_to("a.ndjson")
+    error = refused(capsys, "--sections", SECTIONS, "--output", "a.ndjson", "--truth", truth)
+    assert f"--truth: found {Path(truth)}, which is the file of --output too" in error
+    assert Path("a.ndjson").read_text() == "kept"
+
+
 @pytest.mark.parametrize("option", ["--output", "--truth"])
 def test_a_place_that_cannot_be_written_is_one_line(option, capsys, tmp_path):
     (tmp_path / "file").write_text("")

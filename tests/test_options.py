@@ -153,6 +153,12 @@ def test_options_of_beam_are_known():
 
 FILES = ("--input=in.ndjson", "--output_dir=out", "--radar_id=M30")
 PUBSUB = ("--input_subscription=sights", "--output_topic=fines", "--radar_id=M30", "--project_id=project-1")
+FULL = (
+    "--input_subscription=projects/project-1/subscriptions/sights",
+    "--output_topic=projects/project-1/topics/fines",
+    "--radar_id=M30",
+    "--ocr=none",
+)
 
 
 @pytest.mark.parametrize(
@@ -175,11 +181,18 @@ PUBSUB = ("--input_subscription=sights", "--output_topic=fines", "--radar_id=M30
         ((*FILES, "--session_gap=0s"), "--session_gap: found '0s'"),
         ((*FILES, "--session_gap=-5s"), "--session_gap: found '-5s'"),
         ((*FILES, "--session_gap="), "--session_gap: found ''"),
-        ((*FILES, "--allowed_lateness=1 week"), "--allowed_lateness: found '1 week'"),
+        ((*FILES, f"--session_gap={'9' * 400}s"), "--session_gap: found '999"),
+        ((*FILES, "--session_gap=0.0000001s"), "--session_gap: found '0.0000001s'"),
+        ((*FILES, "--session_gap=24.1h"), "from 0.001 s to 24 h"),
+        ((*FILES, "--session_gap=nan"), "--session_gap: found 'nan'"),
+        ((*PUBSUB, "--allowed_lateness=1 week"), "--allowed_lateness: found '1 week'"),
+        ((*PUBSUB, "--allowed_lateness="), "--allowed_lateness: found ''"),
+        ((*PUBSUB, f"--allowed_lateness={'9' * 400}d"), "--allowed_lateness: found '999"),
         ((*FILES, "--speed_limit=40"), "--speed_limit: found '40'"),
         ((*FILES, "--speed_limit=0 mph"), "--speed_limit: found '0 mph'"),
         ((*FILES, "--tolerance=3"), "--tolerance: found '3'"),
         ((*FILES, "--tolerance=-3 km/h"), "--tolerance: found '-3 km/h'"),
+        ((*FILES, "--tolerance=301 km/h"), "from 0 to 300 km/h"),
         ((*FILES, "--sections=none.yaml"), "--sections: none.yaml cannot be read"),
         ((*FILES, "--sections=."), "--sections: . cannot be read"),
         ((*FILES, "--sections=broken.yaml"), "--sections broken.yaml: section G1-G2: limit: found "),
@@ -199,8 +212,8 @@ PUBSUB = ("--input_subscription=sights", "--output_topic=fines", "--radar_id=M30
         ((*FILES, "--sections"), "--sections: "),
         ((*FILES, "--direct_num_workers=many"), "--direct_num_workers: "),
         ((*FILES, "--ocr=vision"), "--evidence_bucket: absent"),
-        ((*FILES, "--dataset=a-b"), "--dataset: found 'a-b'"),
-        ((*FILES, "--dataset=speed"), "--project_id: absent; needed for --dataset speed"),
+        ((*PUBSUB, "--dataset=a-b"), "--dataset: found 'a-b'"),
+        ((*FULL, "--dataset=speed"), "--project_id: absent; needed for --dataset speed"),
         ((*FILES, "--evidence_bucket=gs://b/folder"), "--evidence_bucket: found 'gs://b/folder'"),
         ((*FILES, "--evidence_bucket=B"), "--evidence_bucket: found 'B'"),
         ((*FILES, "--cars_api=cars.example"), "--cars_api: found 'cars.example'"),
@@ -212,6 +225,8 @@ PUBSUB = ("--input_subscription=sights", "--output_topic=fines", "--radar_id=M30
         (("--output_topic=projects/p1/topics/fines", PUBSUB[0], *PUBSUB[2:]), "--output_topic: found 'projects/p1/"),
         ((*PUBSUB[:3], "--project_id=My Project"), "--project_id: found 'My Project'"),
         (("--input_subscription=a/b", *PUBSUB[1:]), "--input_subscription: found 'a/b'"),
+        (("--input_subscription=s", *PUBSUB[1:]), "--input_subscription: found 's'; allowed: NAME or "),
+        (("--input_subscription=s", *PUBSUB[1:]), "NAME of 3 to 255 characters"),
         (("--input_subscription=projects/p/topics/x", *PUBSUB[1:]), "--input_subscription: found"),
         (("--output_topic=projects/p/subscriptions/x", PUBSUB[0], *PUBSUB[2:]), "--output_topic: found"),
         ((*PUBSUB, "--rejected_topic=a b"), "--rejected_topic: found 'a b'"),
@@ -224,6 +239,50 @@ def test_mistake_gives_one_line(capsys, monkeypatch, argv, says):
     if any("--privacy_secret" in item for item in argv):
         monkeypatch.delenv(secret.VARIABLE)
     assert says in mistake(capsys, *argv)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--output_topic=fines",
+        "--rejected_topic=rejected",
+        "--publish_all",
+        "--dataset=project-1.speed",
+        "--timestamp_attribute=timestamp",
+        "--timestamp_attribute=",
+        "--allowed_lateness=24h",
+    ],
+)
+def test_option_that_files_would_ignore(capsys, option):
+    name = option.split("=")[0]
+    found = mistake(capsys, *FILES, option)
+    assert found == f"{name}: found with --input; allowed: only with --input_subscription. Leave it out"
+
+
+@pytest.mark.parametrize("option", ["--output_dir=out", "--output_dir="])
+def test_option_that_a_subscription_would_ignore(capsys, option):
+    found = mistake(capsys, *PUBSUB, option)
+    assert found == "--output_dir: found with --input_subscription; allowed: only with --input. Leave it out"
+
+
+def test_limit_beside_a_section_file(capsys):
+    """Its sections have limits of their own: whoever gives another one expects it to count."""
+    argv = ("--input=in.ndjson", "--output_dir=out", "--sections=sections.yaml", "--speed_limit=50 mph")
+    assert mistake(capsys, *argv).startswith("--speed_limit: found with --sections")
+
+
+@pytest.mark.parametrize("argv", [FILES, (*PUBSUB, "--ocr=none")])
+def test_pictures_asked_for_without_a_place_to_keep_them(capsys, argv):
+    assert mistake(capsys, *argv, "--cars_api=https://cars.example/").startswith("--cars_api: found without a bucket")
+
+
+def test_defaults_that_only_a_subscription_has():
+    found = settings(*PUBSUB)
+    assert (found.allowed_lateness_s, found.timestamp_attribute) == (86_400, None)
+    cloud = (*PUBSUB, "--runner=DataflowRunner")
+    assert settings(*cloud).timestamp_attribute == "timestamp"
+    assert settings(*cloud, "--timestamp_attribute=").timestamp_attribute is None
+    assert settings(*cloud, "--timestamp_attribute=seen").timestamp_attribute == "seen"
 
 
 def test_help_is_no_mistake(capsys):

@@ -9,7 +9,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.enforcement import plates
-from pipeline.enforcement.plates import Agreement, PlateText, TextBox, agree, normalise, read_plate, repair, same_plate
+from pipeline.enforcement.plates import (
+    Agreement,
+    PlateText,
+    TextBox,
+    Verdict,
+    agree,
+    normalise,
+    read_plate,
+    repair,
+    same_plate,
+)
 
 LETTERS, DIGITS = string.ascii_uppercase, string.digits
 CONFUSED = ("O0", "D0", "Q0", "I1", "Z2", "S5", "G6", "B8")
@@ -197,6 +207,56 @@ class TestReadingThePlate:
     def test_a_whole_plate_is_preferred_to_its_part(self):
         assert read_plate([box("A", x=100), box("BC12345", x=130)], region=None).text == "BC12345"
         assert read_plate([box("7", x=100), box("ABC1234", x=130)], region="US-CA").text != "ABC1234"
+
+    @pytest.mark.parametrize("beside", ["5", "X"])
+    @pytest.mark.parametrize("region", ["US-NY", None])
+    def test_what_may_be_the_end_of_the_plate_makes_it_ambiguous(self, beside, region):
+        found = read_plate([box("ABC1234"), box(beside, x=280)], region=region)
+        assert (found.text, found.rivals) == ("ABC1234", ("ABC1234", f"ABC1234{beside}"))
+        for claimed in ("ABC1234", f"ABC1234{beside}", None):
+            assert agree(found, claimed, region) == Verdict(Agreement.UNREADABLE, "ambiguous_text")
+
+    def test_what_may_be_its_beginning_does_too(self):
+        found = read_plate([box("A", x=100), box("BC12345", x=130)], region=None)
+        assert (found.text, found.rivals) == ("BC12345", ("ABC12345", "BC12345"))
+
+    def test_a_whole_of_several_words_has_its_part_as_a_rival_where_that_may_be_a_plate(self):
+        assert read_plate([box("1ABC12"), box("3", x=250)], region=None).rivals == ("1ABC12", "1ABC123")
+        assert read_plate([box("ABC12"), box("34", x=226)], region="US-NY").rivals == ("ABC12", "ABC1234")
+        assert read_plate([box("ABC"), box("1234", x=180)], region="US-NY").rivals == ()
+
+    def test_an_ambiguous_plate_still_contradicts_a_claim_that_it_cannot_be(self):
+        found = read_plate([box("ABC1234"), box("5", x=280)], region="US-NY")
+        assert agree(found, "XYZ9876", "US-NY") == Verdict(Agreement.DISAGREES, "plate_disagrees")
+
+    @pytest.mark.parametrize(
+        "beside",
+        [
+            box("NO", x=260),
+            box("56", x=260, height=20),
+            box("56", x=320),
+            box("56", x=100, y=350),
+            box("567", x=260),
+        ],
+        ids=["a label", "smaller", "far", "another line", "longer than any plate"],
+    )
+    def test_what_cannot_be_a_part_of_the_plate_is_no_rival(self, beside):
+        found = read_plate([box("A12BCD"), beside], region="US-NJ")
+        assert (found.text, found.rivals) == ("A12BCD", ())
+        assert agree(found, "A12BCD", "US-NJ").agreement == Agreement.AGREES
+
+    @given(registered(), st.text(LETTERS + DIGITS, min_size=1, max_size=2), st.booleans())
+    def test_no_plate_is_confirmed_by_a_part_of_a_longer_one(self, case, more, before):
+        """Whatever stands beside the claimed plate on its line may belong to it: then it is another plate."""
+        region, claimed = case
+        assume(len(claimed) + len(more) <= 8)
+        assume(more not in plates.LABELS)
+        texts = (more, claimed) if before else (claimed, more)
+        second = box(texts[1], x=100 + 24 * len(texts[0]) + 10)
+        for asked in (region, None):
+            found = read_plate([box(texts[0]), second], region=asked)
+            for claim in (claimed, None):
+                assert agree(found, claim, asked).agreement != Agreement.AGREES
 
     @pytest.mark.parametrize(
         "text",

@@ -231,12 +231,15 @@ def test_a_reader_that_has_enough_ends_it_without_a_traceback(tmp_path):
     assert run.returncode == -signal.SIGPIPE
 
 
-def test_a_file_that_is_no_truth_is_one_line_and_exit_code_2(tmp_path, capsys):
-    words = write(tmp_path, [passage()], [])
-    (tmp_path / "truth.ndjson").write_text('{"kind": "passage"}\n')
+@pytest.mark.parametrize("line", [b'{"kind": "passage"}', b"no JSON", b'{"kind": "\xff"}', b"[" * 20_000])
+@pytest.mark.parametrize("option", ["truth", "fines"])
+def test_a_file_of_something_else_is_one_line_and_exit_code_2(option, line, tmp_path, capsys):
+    words = write(tmp_path, [passage()], [fine_of(passage())])
+    with (tmp_path / f"{option}.ndjson").open("r+b") as file:
+        file.write(line + b"\n")
     assert main(words) == 2
     error = capsys.readouterr().err
-    assert "truth.ndjson, line 1" in error
+    assert error.startswith(f"generator: --{option} {tmp_path}/{option}.ndjson, line 1: ")
     assert error.count("\n") == 1
 
 

@@ -1,5 +1,6 @@
 """The privacy secret: made once, readable by its owner alone."""
 
+import os
 import stat
 
 import pytest
@@ -54,6 +55,31 @@ def test_variable_goes_before_the_file(tmp_path, monkeypatch):
     monkeypatch.setenv(secret.VARIABLE, "from-the-environment")
     assert load(str(tmp_path / "never-made")) == b"from-the-environment"
     assert not (tmp_path / "never-made").exists()
+
+
+@pytest.mark.parametrize("around", ["%s\n", " %s", "\t%s\r\n"])
+def test_variable_and_file_of_the_same_text_are_the_same_secret(tmp_path, monkeypatch, around):
+    """Else the pseudonyms of one day would depend on where the secret lay."""
+    text = around % "0123456789abcdef"
+    (tmp_path / "file").write_text(text)
+    (tmp_path / "file").chmod(0o600)
+    monkeypatch.setenv(secret.VARIABLE, text)
+    assert load(str(tmp_path / "never-made")) == b"0123456789abcdef"
+    monkeypatch.delenv(secret.VARIABLE)
+    assert load(str(tmp_path / "file")) == b"0123456789abcdef"
+
+
+@pytest.mark.parametrize("text", [" " * 32, "short" + " " * 32, "\n"])
+def test_blanks_do_not_make_a_variable_long_enough(tmp_path, monkeypatch, text):
+    monkeypatch.setenv(secret.VARIABLE, text)
+    with pytest.raises(SecretError, match=f"{secret.VARIABLE} holds {len(text.strip())} bytes"):
+        load(str(tmp_path / "never-made"))
+    assert not (tmp_path / "never-made").exists()
+
+
+def test_variable_may_hold_any_bytes(tmp_path, monkeypatch):
+    monkeypatch.setitem(os.environb, secret.VARIABLE.encode(), b"\xff" * 16)
+    assert load(str(tmp_path / "never-made")) == b"\xff" * 16
 
 
 def test_short_variable_names_the_variable(tmp_path, monkeypatch):

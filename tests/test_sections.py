@@ -2,7 +2,14 @@
 
 import pytest
 
-from pipeline.enforcement.sections import SectionError, parse_limit_kmh, parse_network, single_track
+from pipeline.enforcement.sections import (
+    SectionError,
+    doubts,
+    parse_limit_kmh,
+    parse_network,
+    parse_speed_kmh,
+    single_track,
+)
 
 CAMERAS = """
 cameras:
@@ -11,6 +18,9 @@ cameras:
   G3: {location: [40.7526, -73.9808]}
 """
 SECTION = {"id": "G1-G2", "cameras": "[G1, G2]", "length_m": "[400.1]", "limit": "25 mph"}
+
+
+CAMERA_1 = CAMERAS.splitlines()[2]
 
 
 def file(cameras: str = CAMERAS, **fields: str | None) -> str:
@@ -59,8 +69,8 @@ sections:
 
 
 def test_gap_is_the_longest_leg_at_ten_kmh():
-    network = parse_network(file(names="[G1, G2, G3]", length_m="[400.1, 1000]"))
-    assert network.session_gap_s() == pytest.approx(360.0)
+    network = parse_network(file(names="[G1, G2, G3]", length_m="[400.1, 1250]"))
+    assert network.session_gap_s() == pytest.approx(450.0)
 
 
 def test_gap_of_a_track_without_a_line():
@@ -84,6 +94,25 @@ def test_limit_that_is_none(limit):
     assert "mph or km/h" in text
 
 
+@pytest.mark.parametrize("limit", ["0.9 km/h", "0.0000001 mph", "300.1 km/h", "187 mph", f"{'9' * 400} km/h"])
+def test_limit_that_no_road_has(limit):
+    text = mistake(file(limit=limit))
+    assert text.startswith(f"section G1-G2: limit: found '{limit}'")
+    assert "from 1 to 300 km/h" in text
+
+
+@pytest.mark.parametrize("limit", ["1 km/h", "0.63 mph", "300 km/h", "186 mph"])
+def test_lowest_and_highest_limit(limit):
+    assert 1 <= parse_network(file(limit=limit)).sections["G1-G2"].limit_kmh <= 300
+
+
+def test_speed_with_bounds_of_its_own():
+    assert parse_speed_kmh("0 mph", "--x", 0, 10) == 0
+    assert parse_speed_kmh("2.5 mph", "--x", 0, 10) == pytest.approx(4.02336)
+    with pytest.raises(SectionError, match=r"^--x: found '11 km/h'; allowed: .* from 0 to 10 km/h\."):
+        parse_speed_kmh("11 km/h", "--x", 0, 10)
+
+
 def test_limit_absent():
     assert mistake(file(limit=None)).startswith("section G1-G2: limit: found None")
 
@@ -93,6 +122,62 @@ def test_length_that_is_none(length):
     text = mistake(file(length_m=length))
     assert text.startswith("section G1-G2: length_m: found ")
     assert "positive length in metres" in text
+
+
+# --- surveyed lengths against the places of the cameras: G1 and G2 are 395.3 m apart
+
+
+@pytest.mark.parametrize(
+    ("length", "bound"),
+    [("0.4001", "from 357.4"), ("357", "from 357.4"), ("4953", "to 4952.8"), ("40010", "to 4952.8")],
+    ids=["kilometres", "below the straight line", "more than ten times it", "decimal point lost"],
+)
+def test_length_that_cannot_be(length, bound):
+    text = mistake(file(length_m=f"[{length}]"))
+    assert text.startswith(f"section G1-G2: length_m: found {length} for the leg from G1 to G2")
+    assert "395.3 m apart in a straight line" in text
+    assert bound in text
+
+
+@pytest.mark.parametrize(("length", "doubtful"), [("358", 0), ("990", 0), ("991", 1), ("1312.7", 1), ("4952", 1)])
+def test_length_that_may_be_wrong_is_told(length, doubtful):
+    found = doubts(parse_network(file(length_m=f"[{length}]")))
+    assert len(found) == doubtful
+    assert all(f"length_m: found {length} for the leg from G1 to G2" in text for text in found)
+    assert all("every speed" in text and "\n" not in text for text in found)
+
+
+def test_each_leg_is_compared_with_its_own_cameras():
+    """Two lengths in the wrong order make one part of the road too fast, though their sum is right."""
+    text = mistake(file(names="[G1, G2, G3]", length_m="[1210, 400.1]"))
+    assert "found 400.1 for the leg from G2 to G3" in text
+
+
+@pytest.mark.parametrize(("length", "doubtful"), [("20", 0), ("200", 0), ("201", 1), ("1000", 1)])
+def test_loop_between_cameras_at_one_place(length, doubtful):
+    """Their places say nothing of the length, so that a long one can only be told of."""
+    network = parse_network(file(f"cameras:\n{CAMERA_1}\n{CAMERA_1.replace('G1', 'G2')}\n", length_m=f"[{length}]"))
+    assert len(doubts(network)) == doubtful
+
+
+def test_long_loop_needs_a_camera_in_between():
+    """One that is passed at the wrong end within seconds would have driven kilometres."""
+    cameras = f"cameras:\n{CAMERA_1}\n{CAMERA_1.replace('G1', 'G2')}\n  G3: {{location: [40.76, -73.99]}}\n"
+    assert "put a camera in between" in mistake(file(cameras, length_m="[5000]"))
+    assert doubts(parse_network(file(cameras, names="[G1, G3, G2]", length_m="[2500, 2500]"))) == ()
+
+
+@pytest.mark.parametrize("lon", [("179.999", "-179.999"), ("-179.999", "179.999")])
+def test_leg_across_the_date_line(lon):
+    """0.002 degrees at the equator are 223 m."""
+    cameras = "cameras:\n" + "\n".join(f"  G{n}: {{location: [0, {place}]}}" for n, place in enumerate(lon, 1))
+    assert doubts(parse_network(file(cameras + "\n", length_m="[225]"))) == ()
+    assert "222.6 m apart" in mistake(file(cameras + "\n", length_m="[100]"))
+
+
+def test_swapped_coordinates():
+    cameras = CAMERAS.replace("[40.7431, -73.9877]", "[-73.9877, 40.7431]")
+    assert mistake(file(cameras)).startswith("section G1-G2: length_m: found 400.1 for the leg from G1 to G2")
 
 
 @pytest.mark.parametrize("length", ["[]", "[400, 400]", "~", "[1, 2, 3]"])
@@ -176,6 +261,35 @@ def test_section_without_an_id(name):
     assert mistake(file(id=name)).startswith("sections[1].id: found ")
 
 
+STRANGE = ["a/b", "a\\\\b", "#1", "why?", "*", "[1]", "1]", ".", "..", "a\\nb", "a\\tb", "\\u200b", "\\x7f", " a", "a "]
+
+
+@pytest.mark.parametrize("name", [*STRANGE, "x" * 129])
+def test_id_that_is_no_name_for_objects_and_attributes(name):
+    text = mistake(file(id=f'"{name}"'))
+    assert text.startswith("sections[1].id: found ")
+    assert "at most 128" in text
+
+
+@pytest.mark.parametrize("name", ["", *STRANGE, "x" * 129])
+def test_camera_with_such_a_name(name):
+    cameras = f'cameras:\n  "{name}": {{location: [1, 2]}}\n  G2: {{location: [1, 2]}}\n'
+    text = mistake(file(cameras, names=f'["{name}", G2]'))
+    assert text.startswith("cameras: found ")
+    assert "at most 128" in text
+
+
+@pytest.mark.parametrize("name", ["x" * 128, "Straße 7 (süd)", "M-30: Kilometer 1,5", "...", "東京", "a+b=c%&@$!~"])
+def test_name_that_is_one(name):
+    assert list(parse_network(file(id=f"'{name}'")).sections) == [name]
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "a\nb", " "])
+def test_name_of_a_single_track_names_the_option(name):
+    with pytest.raises(SectionError, match=r"^--radar_id: found "):
+        single_track(name, "25 mph")
+
+
 @pytest.mark.parametrize("line", ["[[1, 2]]", "[[1, 2], [1, 2]]"])
 def test_line_of_one_point(line):
     text = mistake(f"sections:\n  - {{id: t, line: {line}, limit: 40 km/h}}\n")
@@ -249,3 +363,4 @@ def test_sample_files_are_valid():
     found = [parse_network(path.read_text(encoding="utf-8")) for path in templates.glob("*sections*.yaml")]
     assert found
     assert all(network.sections for network in found)
+    assert [doubts(network) for network in found] == [()] * len(found)

@@ -124,7 +124,8 @@ class PlateText(msgspec.Struct, frozen=True):
     """What the texts of one picture say about the plate.
 
     text: the plate in one spelling, or NOT_RECOGNIZED (texts, but no one plate), or NO_TEXTS.
-    raw: the words as they were read. rivals: the different plates among which no choice was made.
+    raw: the words as they were read. rivals: the different plates among which there is no sure choice; where one
+    is a part of another, text is the likeliest of them, else NOT_RECOGNIZED.
     known_layout: the text has a layout of its region (of any known region where none was given).
     """
 
@@ -161,6 +162,8 @@ class _Candidate(msgspec.Struct, frozen=True):
     text: str
     box: TextBox
     known_layout: bool
+    words: tuple[TextBox, ...]
+    is_label: bool
 
 
 def normalise(text: str) -> str:
@@ -214,22 +217,24 @@ def read_plate(boxes: Sequence[TextBox], *, region: str | None = None) -> PlateT
         return PlateText(NO_TEXTS)
     lines = [line for line in _lines(words) if not _is_clock(line)]
     candidates = [found for run in _runs(lines) if (found := _candidate(run, region, boxes))]
-    return _choose(_prefer_whole(candidates))
+    return _choose(_prefer_whole([found for found in candidates if not found.is_label]), candidates)
 
 
 def agree(read: PlateText, claimed: str | None, region: str | None = None) -> Verdict:
     """Whether the read plate is the sighting's own plate; with no claim, whether it may stand alone.
 
     A reading without a stated confidence is taken as the reader's yes. One without a known layout agrees with an equal
-    claim (personalised plates), and never stands alone.
+    claim (personalised plates), and never stands alone. One with rivals confirms nothing: it can only contradict.
     """
     if not read.is_plate:
         return Verdict(Agreement.UNREADABLE, _why_unreadable(read))
     sure = 1.0 if read.confidence is None else read.confidence
     if claimed is None or not normalise(claimed):
         return _stands_alone(read, sure)
-    if not same_plate(read.text, claimed, region):
+    if not any(same_plate(text, claimed, region) for text in {read.text, *read.rivals}):
         return Verdict(Agreement.DISAGREES, "plate_disagrees")
+    if read.rivals:
+        return Verdict(Agreement.UNREADABLE, "ambiguous_text")
     if sure < MIN_CONFIDENCE_CLAIMED:
         return Verdict(Agreement.UNREADABLE, "low_confidence")
     return Verdict(Agreement.AGREES)
@@ -238,7 +243,7 @@ def agree(read: PlateText, claimed: str | None, region: str | None = None) -> Ve
 def _stands_alone(read: PlateText, sure: float) -> Verdict:
     if not read.known_layout:
         return Verdict(Agreement.UNREADABLE, "unknown_layout")
-    if set(read.text) & SELDOM_ISSUED:
+    if read.rivals or set(read.text) & SELDOM_ISSUED:
         return Verdict(Agreement.UNREADABLE, "ambiguous_text")
     if sure < MIN_CONFIDENCE_ALONE:
         return Verdict(Agreement.UNREADABLE, "low_confidence")
@@ -321,13 +326,14 @@ def _adjoin(left: TextBox, right: TextBox) -> bool:
 def _candidate(run: Sequence[TextBox], region: str | None, boxes: Sequence[TextBox]) -> _Candidate | None:
     """The run as a plate, or None when it has not the form of one."""
     raw = " ".join(word.text for word in run)
-    if PHONE.search(raw) or re.split(r"[0-9]", normalise(raw), maxsplit=1)[0] in LABELS:
+    if PHONE.search(raw):
         return None
     box = _around(run, raw)
     layouts = layouts_of(region or _state_beside(box, boxes))
     text = repair(normalise(raw), layouts)
     known = has_layout(text, layouts)
-    return _Candidate(text, box, known) if known or SHAPE.fullmatch(text) else None
+    is_label = re.split(r"[0-9]", normalise(raw), maxsplit=1)[0] in LABELS
+    return _Candidate(text, box, known, tuple(run), is_label) if known or SHAPE.fullmatch(text) else None
 
 
 def _around(run: Sequence[TextBox], raw: str) -> TextBox:
@@ -368,7 +374,8 @@ def _part_of(one: TextBox, other: TextBox) -> bool:
     return inside and len(one.text) < len(other.text)
 
 
-def _choose(candidates: Sequence[_Candidate]) -> PlateText:
+def _choose(candidates: Sequence[_Candidate], plate_shaped: Sequence[_Candidate]) -> PlateText:
+    """The one plate among the candidates, with what else on its line it may be."""
     if not candidates:
         return PlateText(NOT_RECOGNIZED)
     tallest = max(candidate.box.height for candidate in candidates)
@@ -377,4 +384,13 @@ def _choose(candidates: Sequence[_Candidate]) -> PlateText:
     if len(texts) > 1:
         return PlateText(NOT_RECOGNIZED, raw=" | ".join(found.box.text for found in close), rivals=texts)
     best = max(close, key=lambda found: (found.box.confidence or 0.0, found.box.text))
-    return PlateText(best.text, best.box.confidence, best.box.text, best.box, best.known_layout)
+    others = {other.text for one in close for other in plate_shaped if _competes(other, one)} - {best.text}
+    rivals = tuple(sorted({best.text, *others})) if others else ()
+    return PlateText(best.text, best.box.confidence, best.box.text, best.box, best.known_layout, rivals)
+
+
+def _competes(other: _Candidate, chosen: _Candidate) -> bool:
+    """Whether both use a word of the picture, and differ in more than a label painted beside the plate."""
+    differing = set(other.words) ^ set(chosen.words)
+    shared = set(other.words) & set(chosen.words)
+    return bool(shared) and any(normalise(word.text) not in LABELS for word in differing)

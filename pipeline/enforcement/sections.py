@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Hashable, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import msgspec
 import yaml
 
 from pipeline.enforcement.model import Coordinates
-from pipeline.enforcement.speed import line_length_m
+from pipeline.enforcement.speed import line_length_m, plane_m
 
 KMH_PER_MPH = 1.609344
 SLOWEST_KMH = 10.0
 TRACK_GAP_S = 30.0
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?")
-_LIMIT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(mph|km/h)\s*", re.IGNORECASE)
+_SPEED = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(mph|km/h)\s*", re.IGNORECASE)
+LOWEST_LIMIT_KMH, HIGHEST_LIMIT_KMH = 1.0, 300.0
+
+# Section ids and camera names become names of objects and attributes of messages: / and \ would make folders, and
+# the others are wildcards and parts of addresses to the tools of Cloud Storage.
+_NAME = re.compile(r"[^/\\#?*\[\]]{1,128}")
+_NAME_ALLOWED = "a name of at most 128 printable characters, not . or .., without / \\ # ? * [ ] and spaces at its ends"
+
+# By how much the stated places of two cameras may be too far apart.
+PLACE_ERROR_M, PLACE_ERROR_SHARE = 30.0, 0.02
 
 
 class SectionError(ValueError):
@@ -56,19 +66,26 @@ class Network(msgspec.Struct, frozen=True):
         return gap_s or TRACK_GAP_S
 
 
-def parse_limit_kmh(text: object, field: str = "limit") -> float:
-    """A speed limit such as "25 mph" or "40 km/h" in km/h (25 mph is 40.2336 km/h). Raises SectionError."""
-    match = _LIMIT.fullmatch(text) if isinstance(text, str) else None
-    if match is None or float(match[1]) <= 0:
+def parse_speed_kmh(text: object, field: str, lowest_kmh: float, highest_kmh: float) -> float:
+    """A speed such as "25 mph" or "40 km/h" in km/h (25 mph is 40.2336 km/h). Raises SectionError."""
+    match = _SPEED.fullmatch(text) if isinstance(text, str) else None
+    factor = KMH_PER_MPH if match and match[2].lower() == "mph" else 1.0
+    if match is None or not lowest_kmh <= (found_kmh := round(float(match[1]) * factor, 6)) <= highest_kmh:
         raise SectionError(
-            f"{field}: found {text!r}; allowed: a positive number with its unit, mph or km/h. Write for example 25 mph."
+            f"{field}: found {text!r}; allowed: a number with its unit, mph or km/h, from {lowest_kmh:g} to "
+            f"{highest_kmh:g} km/h. Write it as in 25 mph or 40 km/h."
         )
-    value = float(match[1])
-    return round(value * KMH_PER_MPH, 6) if match[2].lower() == "mph" else value
+    return found_kmh
+
+
+def parse_limit_kmh(text: object, field: str = "limit") -> float:
+    """A speed limit in km/h, of a road and not of a slip of the pen. Raises SectionError."""
+    return parse_speed_kmh(text, field, LOWEST_LIMIT_KMH, HIGHEST_LIMIT_KMH)
 
 
 def single_track(radar_id: str, limit: str) -> Network:
     """The network of a run without a section file: one radar track whose line is the track itself."""
+    radar_id = _name(radar_id, "--radar_id")
     section = Section(section_id=radar_id, limit_kmh=parse_limit_kmh(limit, "--speed_limit"), name=radar_id)
     return Network(cameras={}, sections={radar_id: section}, by_camera={})
 
@@ -88,6 +105,68 @@ def parse_network(text: str) -> Network:
             raise _error(f"sections[{number}].id", section.section_id, "an id that no other section has")
         sections[section.section_id] = section
     return Network(cameras=cameras, sections=sections, by_camera=_by_camera(sections))
+
+
+def doubts(network: Network) -> tuple[str, ...]:
+    """What may be a mistake in a section file that can be used, a line for each."""
+    found = (leg for section in network.sections.values() for leg in _legs_of(section, network.cameras))
+    return tuple(
+        f"{leg}; if that is not the shortest drivable length, every speed is too high. Check it"
+        for leg in found
+        if leg.length_m > leg.doubtful_m
+    )
+
+
+class _Leg(NamedTuple):
+    """A surveyed length between two cameras, and the straight line between their places.
+
+    No road is shorter than the straight line. One that is much longer is seldom the shortest drivable way, and makes
+    every speed too high, which is worse. At the ends of a loop the places say nothing of the length: a long one needs a
+    camera in between, so that each of its legs can be compared.
+    """
+
+    section_id: str
+    entry: str
+    exit: str
+    length_m: float
+    straight_m: float
+
+    @property
+    def shortest_m(self) -> float:
+        return max(self.straight_m * (1 - PLACE_ERROR_SHARE) - PLACE_ERROR_M, 0.0)
+
+    @property
+    def doubtful_m(self) -> float:
+        return self.straight_m * 2 + 200
+
+    @property
+    def longest_m(self) -> float:
+        return self.straight_m * 10 + 1000
+
+    def __str__(self) -> str:
+        return (
+            f"section {self.section_id}: length_m: found {self.length_m:g} for the leg from {self.entry} to "
+            f"{self.exit}, which are {self.straight_m:.1f} m apart in a straight line"
+        )
+
+
+def _legs_of(section: Section, cameras: Mapping[str, Coordinates]) -> Iterator[_Leg]:
+    for (entry, leaving), length_m in zip(pairwise(section.cameras), section.length_m, strict=True):
+        yield _Leg(section.section_id, entry, leaving, length_m, _straight_m(cameras[entry], cameras[leaving]))
+
+
+def _refuse_impossible(leg: _Leg) -> None:
+    if not leg.shortest_m <= leg.length_m <= leg.longest_m:
+        raise SectionError(
+            f"{leg}; allowed: from {leg.shortest_m:.1f} m (the straight line less {PLACE_ERROR_SHARE:.0%} and "
+            f"{PLACE_ERROR_M:g} m, the places' error) to {leg.longest_m:.1f} m (ten times it and 1 km). Correct the "
+            "length or the cameras' locations; on a road that winds so much, put a camera in between."
+        )
+
+
+def _straight_m(one: Coordinates, other: Coordinates) -> float:
+    """The plane touches the earth half-way in latitude, where its error is least."""
+    return math.dist(*plane_m((one, other), ((one[0] + other[0]) / 2, one[1])))
 
 
 def _by_camera(sections: Mapping[str, Section]) -> dict[str, tuple[str, ...]]:
@@ -146,7 +225,7 @@ def _cameras(found: object) -> dict[str, Coordinates]:
         if not isinstance(entry, dict):
             raise _error(field, entry, "{location: [lat, lon]}")
         _known(entry, {"location"}, field)
-        cameras[str(name)] = _coordinates(entry.get("location"), f"{field}.location")
+        cameras[_name(name, "cameras")] = _coordinates(entry.get("location"), f"{field}.location")
     return cameras
 
 
@@ -169,9 +248,7 @@ def _number(found: object, field: str, allowed: str, accept: Callable[[float], b
 def _section(entry: object, field: str, cameras: Mapping[str, Coordinates]) -> Section:
     if not isinstance(entry, dict):
         raise _error(field, entry, "a mapping with id, limit and cameras or line")
-    section_id = entry.get("id")
-    if not isinstance(section_id, str) or not section_id.strip():
-        raise _error(f"{field}.id", section_id, "a name for the section")
+    section_id = _name(entry.get("id"), f"{field}.id")
     field = f"section {section_id}"
     _known(entry, {"id", "name", "region", "cameras", "length_m", "line", "limit"}, field)
     names = _camera_names(entry.get("cameras") or [], f"{field}: cameras", cameras)
@@ -180,8 +257,8 @@ def _section(entry: object, field: str, cameras: Mapping[str, Coordinates]) -> S
         raise SectionError(f"{field}: a section has either cameras with length_m, or a line. Give exactly one of them.")
     if line and (len(line) < 2 or line_length_m(line) <= 0):
         raise _error(f"{field}: line", entry.get("line"), "at least two different points")
-    return Section(
-        section_id=str(section_id),
+    section = Section(
+        section_id=section_id,
         limit_kmh=parse_limit_kmh(entry.get("limit"), f"{field}: limit"),
         name=str(entry.get("name") or section_id),
         region=str(entry.get("region") or ""),
@@ -189,6 +266,17 @@ def _section(entry: object, field: str, cameras: Mapping[str, Coordinates]) -> S
         length_m=_legs(entry.get("length_m"), f"{field}: length_m", names),
         line=line,
     )
+    for leg in _legs_of(section, cameras):
+        _refuse_impossible(leg)
+    return section
+
+
+def _name(found: object, field: str) -> str:
+    """A section id or a camera's name."""
+    named = isinstance(found, str) and _NAME.fullmatch(found) and found.isprintable() and found == found.strip()
+    if not isinstance(found, str) or not named or found in (".", ".."):
+        raise _error(field, found, _NAME_ALLOWED)
+    return found
 
 
 def _list(found: object, field: str) -> list[Any]:

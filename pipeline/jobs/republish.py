@@ -6,29 +6,41 @@ import argparse
 import base64
 import glob
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
+import requests
 from google.api_core.exceptions import DeadlineExceeded, GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
+from google.pubsub_v1 import PublisherClient
 
 from pipeline import endpoints
 from pipeline.enforcement.records import Rejected
 from pipeline.options import OptionError, dataset_name, resource_name
+from pipeline.transforms.sinks import INSERT_TIMEOUT_S, RETRY, ROW_IDS
+from pipeline.warehouse import tables
 
 PULL_TIMEOUT_S = 5.0
 PULL_MESSAGES = 500
 SEND_TIMEOUT_S = 20.0
 ANY = "any"
+OF_PUBSUB = "goog"  # attributes whose names begin so are Pub/Sub's own, and refused when others set them
 
 
 class Found(NamedTuple):
-    """A rejected record, and where it came from if that place wants to know that it is dealt with."""
+    """The bytes of a rejected record, where they are, and how to tell that place that they are dealt with."""
 
-    record: Rejected
+    data: bytes
+    where: str
     ack_id: str | None = None
+
+
+class NotSentError(ValueError):
+    """Why a record cannot be sent, worded for the person who sends it."""
 
 
 class Sender:
@@ -39,31 +51,64 @@ class Sender:
         self._publisher = endpoints.publisher()
 
     def send(self, record: Rejected) -> str:
-        """What became of it: sent, truncated (its bytes were not kept whole) or failed."""
-        payload = base64.b64decode(record.payload)
+        """What became of it: sent, or truncated (its bytes were not kept whole).
+
+        Raises NotSentError for what is no record, and whatever the services raise.
+        """
+        payload, attributes = _payload(record), _attributes(record)
         if len(payload) < record.payload_bytes:
             return "truncated"
-        attributes = msgspec.json.decode(record.attributes, type=dict[str, str])
-        try:
-            if record.stage == "warehouse":
-                return self._insert(payload, attributes["table"])
-            self._publisher.publish(self._topic, payload, retry=None, timeout=SEND_TIMEOUT_S, **attributes).result(
-                SEND_TIMEOUT_S
-            )
-        except (GoogleAPIError, TimeoutError) as error:
-            print(f"failed: {type(error).__name__}: {error}")
-            return "failed"
+        if record.stage == "warehouse":
+            self._insert(payload, attributes.get("table"))
+        else:
+            self._publish(payload, attributes)
         return "sent"
 
-    def _insert(self, payload: bytes, table: str) -> str:
+    def _publish(self, payload: bytes, attributes: dict[str, str]) -> None:
+        """By the plain client: the other one takes attributes as arguments, where one named topic or data collides."""
+        own = {name: value for name, value in attributes.items() if not name.startswith(OF_PUBSUB)}
+        message = {"data": payload, "attributes": own}
+        PublisherClient.publish(
+            self._publisher, topic=self._topic, messages=[message], retry=None, timeout=SEND_TIMEOUT_S
+        )
+
+    def _insert(self, payload: bytes, table: str | None) -> None:
+        if table is None or table not in tables.TABLES:
+            found = "no table" if table is None else f"table {table!r}"
+            raise NotSentError(f"attributes: found {found}; allowed: a table of {', '.join(tables.TABLES)}")
         if self._dataset is None:
-            raise OptionError("--dataset: absent; needed for rows that BigQuery refused. Give NAME or PROJECT.NAME")
-        row = {name: value for name, value in msgspec.json.decode(payload).items() if value is not None}
+            raise NotSentError("--dataset: absent; needed for rows that BigQuery refused. Give NAME or PROJECT.NAME")
+        row, row_id = _row(payload, table)
         client = endpoints.bigquery_client(self._dataset.split(".")[0])
-        errors = client.insert_rows_json(f"{self._dataset}.{table}", [row])
-        for error in errors:
-            print(f"failed: {error}")
-        return "failed" if errors else "sent"
+        errors = client.insert_rows_json(
+            f"{self._dataset}.{table}", [row], row_ids=[row_id], retry=RETRY, timeout=INSERT_TIMEOUT_S
+        )
+        if errors:
+            raise NotSentError(f"BigQuery refused the row again: {errors}")
+
+
+def _payload(record: Rejected) -> bytes:
+    try:
+        return base64.b64decode(record.payload, validate=True)
+    except ValueError as error:
+        raise NotSentError(f"payload: no base64: {error}") from error
+
+
+def _attributes(record: Rejected) -> dict[str, str]:
+    try:
+        return msgspec.json.decode(record.attributes, type=dict[str, str])
+    except (ValueError, RecursionError) as error:
+        raise NotSentError(f"attributes: found {record.attributes[:100]!r}; allowed: texts by name: {error}") from error
+
+
+def _row(payload: bytes, table: str) -> tuple[dict[str, Any], str]:
+    """The row as it was, and the id of its first insert, so that it is stored once."""
+    try:
+        record = msgspec.json.decode(payload, type=tables.TABLES[table].record_type)
+        row = msgspec.json.decode(payload)
+    except (ValueError, RecursionError) as error:
+        raise NotSentError(f"payload: no row of {table}: {error}") from error
+    return {name: value for name, value in row.items() if value is not None}, ROW_IDS[table](record)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -75,7 +120,7 @@ def run(argv: Sequence[str]) -> int:
     sender = Sender(topic, dataset_name(args.dataset, args.project_id))
     counts: Counter[str] = Counter()
     for batch in _batches(args):
-        sent = [found for found in batch if _outcome(found.record, args.reason, sender, counts) == "sent"]
+        sent = [found for found in batch if _outcome(found, args.reason, sender, counts) == "sent"]
         _acknowledge(args, sent)
     print("sent again {sent}, left out {left}, truncated {truncated}, failed {failed}".format_map(_Zeros(counts)))
     return 1 if counts["failed"] or counts["truncated"] else 0
@@ -99,10 +144,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _outcome(record: Rejected, reason: str, sender: Sender, counts: Counter[str]) -> str:
-    outcome = "left" if reason not in (ANY, record.reason) else sender.send(record)
+def _outcome(found: Found, reason: str, sender: Sender, counts: Counter[str]) -> str:
+    """sent, left, truncated or failed; one that failed is told in one line, and the others go on."""
+    try:
+        record = _record(found.data)
+        outcome = "left" if reason not in (ANY, record.reason) else sender.send(record)
+    except NotSentError as error:
+        outcome = _failed(found, str(error))
+    except (GoogleAPIError, GoogleAuthError, requests.RequestException) as error:
+        outcome = _failed(found, f"{type(error).__name__}: {error}")
     counts[outcome] += 1
     return outcome
+
+
+def _failed(found: Found, why: str) -> str:
+    print(f"python -m pipeline republish: {found.where}: {' '.join(why.split())}", file=sys.stderr)
+    return "failed"
 
 
 def _batches(args: argparse.Namespace) -> Iterator[list[Found]]:
@@ -114,15 +171,18 @@ def _of_files(pattern: str) -> Iterator[list[Found]]:
     if not paths:
         raise OptionError(f"--input: found no file at {pattern}; allowed: files of rejected records")
     for path in paths:
-        with open(path, "rb") as lines:
-            yield [Found(_record(line, path)) for line in lines if line.strip()]
+        try:
+            with open(path, "rb") as lines:
+                yield [Found(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+        except OSError as error:
+            raise OptionError(f"--input: {path} cannot be read: {error.strerror}. Name files of records") from error
 
 
-def _record(line: bytes, where: str) -> Rejected:
+def _record(data: bytes) -> Rejected:
     try:
-        return msgspec.json.decode(line, type=Rejected)
-    except msgspec.DecodeError as error:
-        raise OptionError(f"{where}: found a line that is no rejected record: {error}") from error
+        return msgspec.json.decode(data, type=Rejected)
+    except (ValueError, RecursionError) as error:
+        raise NotSentError(f"no rejected record: {error}") from error
 
 
 def _subscription(args: argparse.Namespace) -> str:
@@ -130,8 +190,9 @@ def _subscription(args: argparse.Namespace) -> str:
 
 
 def _of_subscription(subscription: str) -> Iterator[list[Found]]:
-    """Until a pull finds nothing more that was rejected before this began: what is refused again comes back here."""
-    began = datetime.now(UTC)
+    """Until a pull finds nothing more that was rejected before this began: what is refused again comes back here,
+    and so does what was not sent, when its deadline has passed."""
+    began, known = datetime.now(UTC), set[str]()
     with endpoints.subscriber() as subscriber:
         while True:
             try:
@@ -142,10 +203,12 @@ def _of_subscription(subscription: str) -> Iterator[list[Found]]:
                 return
             except GoogleAPIError as error:
                 raise OptionError(f"--rejected_subscription: {subscription}: {error.message}") from error
-            earlier = [one for one in pulled.received_messages if one.message.publish_time < began]
-            if not earlier:
+            messages = {one.message.message_id: one for one in pulled.received_messages}
+            new = [name for name, one in messages.items() if one.message.publish_time < began and name not in known]
+            if not new:
                 return
-            yield [Found(_record(one.message.data, subscription), one.ack_id) for one in earlier]
+            known.update(new)
+            yield [Found(messages[name].message.data, f"message {name}", messages[name].ack_id) for name in new]
 
 
 def _acknowledge(args: argparse.Namespace, sent: Sequence[Found]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import apache_beam as beam
 
 from pipeline import options as command_line
+from pipeline.enforcement import sections
 from pipeline.options import Settings
 from pipeline.running import run_pipeline
 from pipeline.transforms.intake import DecodeSightings
@@ -47,6 +48,8 @@ def run(argv: Sequence[str]) -> int:
     """Check the command line, build the graph and run it; the exit status."""
     options = command_line.parse(argv)
     settings = command_line.check(options)
+    for doubt in sections.doubts(settings.network):
+        print(f"python -m pipeline: warning: {doubt}", file=sys.stderr)
     if settings.privacy_secret is None:
         print("privacy is off: sightings and passages are stored under the vehicles' own names", file=sys.stderr)
     return run_pipeline(options, settings, lambda pipeline: build(pipeline, settings))

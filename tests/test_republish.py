@@ -1,0 +1,240 @@
+"""Republish: what can be sent again is; each of the others is one line, stays where it is, and stops nothing."""
+
+import base64
+import json
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from pipeline import endpoints
+from pipeline.enforcement import records
+from pipeline.enforcement.model import Message, Sighting
+from pipeline.enforcement.privacy import Pseudonyms
+from pipeline.enforcement.records import Rejected
+from pipeline.jobs import main, republish
+from pipeline.transforms.sinks import ROW_IDS
+
+ROW = records.sighting_record(
+    Sighting("e1", "ABC1234", 1_776_000_000_123_456, camera_id="G1"), ("s",), Pseudonyms(None)
+)
+ROW_BYTES = json.dumps({name: getattr(ROW, name) for name in ROW.__struct_fields__}).encode()
+
+
+def rejected(data: bytes = b'{"vehicle_id": "A"}', stage: str = "intake", **attributes: str) -> dict[str, object]:
+    """A rejected record as it is written to files and to its topic."""
+    message = Message(data, "m", 1_776_000_000_000_000, attributes)
+    found = records.rejected(message, stage, "unknown_camera", "no such camera", "camera_id")
+    return {name: getattr(found, name) for name in Rejected.__struct_fields__}
+
+
+def refused_row(**attributes: str) -> dict[str, object]:
+    return rejected(ROW_BYTES, "warehouse", **({"table": "sightings"} | attributes))
+
+
+GOOD = rejected()
+BAD = {
+    "no JSON": (b"{", "no rejected record"),
+    "no UTF-8": (b'{"stage": "\xff"}', "no rejected record"),
+    "deep": (b"[" * 20_000, "no rejected record"),
+    "another record": (b'{"vehicle_id": "A"}', "no rejected record"),
+    "no base64": (GOOD | {"payload": "!!!!"}, "payload: no base64"),
+    "base64 with strangers in it": (GOOD | {"payload": "!" + str(GOOD["payload"])}, "payload: no base64"),
+    "attributes that are none": (GOOD | {"attributes": "[1]"}, "attributes: "),
+    "attributes of numbers": (GOOD | {"attributes": '{"a": 1}'}, "attributes: "),
+    "row without a table": (rejected(ROW_BYTES, "warehouse"), "attributes: found no table"),
+    "row of a strange table": (refused_row(table="views"), "attributes: found table 'views'"),
+    "row that is none": (rejected(b"[]", "warehouse", table="sightings"), "payload: no row of sightings"),
+    "nothing to publish": (rejected(b""), "InvalidArgument"),
+}
+
+
+class Warehouse:
+    """A BigQuery client that notes what is inserted."""
+
+    def __init__(self, *errors: object) -> None:
+        self.calls: list[tuple[tuple[object, ...], dict[str, object]]] = []
+        self.errors = list(errors)
+
+    def insert_rows_json(self, *args: object, **kwargs: object) -> list[object]:
+        self.calls.append((args, kwargs))
+        error = self.errors.pop(0) if self.errors else []
+        if isinstance(error, Exception):
+            raise error
+        return error
+
+
+@pytest.fixture
+def warehouse(monkeypatch) -> Warehouse:
+    client = Warehouse()
+    monkeypatch.setattr(endpoints, "bigquery_client", lambda _: client)
+    return client
+
+
+@pytest.fixture
+def inbox(topic, subscribe):
+    """The subscription of the input topic."""
+    return subscribe()
+
+
+def lines(*found: bytes | dict[str, object]) -> bytes:
+    return b"".join((one if isinstance(one, bytes) else json.dumps(one).encode()) + b"\n" for one in found)
+
+
+class Done:
+    """What a run said and returned."""
+
+    def __init__(self, capfd, status: int) -> None:
+        said = capfd.readouterr()
+        self.status, self.counts, self.errors = status, said.out.strip(), said.err.splitlines()
+        assert "Traceback" not in said.err
+
+
+@pytest.fixture
+def run(capfd, topic, tmp_path, monkeypatch):
+    """Republishes rejected records of a file."""
+    monkeypatch.chdir(tmp_path)
+
+    def republish_these(*found: bytes | dict[str, object], options: tuple[str, ...] = ()) -> Done:
+        Path("rejected.ndjson").write_bytes(lines(*found))
+        return Done(capfd, main(["republish", "--input=rejected.ndjson", f"--input_topic={topic}", *options]))
+
+    return republish_these
+
+
+def pulled(subscriber, inbox: str, wanted: int) -> list[tuple[bytes, dict[str, str]]]:
+    found, deadline = [], time.monotonic() + 10
+    while len(found) < wanted and time.monotonic() < deadline:
+        answer = subscriber.pull(subscription=inbox, max_messages=100, timeout=5)
+        found += [(one.message.data, dict(one.message.attributes)) for one in answer.received_messages]
+    return found
+
+
+@pytest.mark.parametrize(("bad", "says"), BAD.values(), ids=BAD)
+def test_what_cannot_be_sent_is_one_line_and_stops_nothing(run, warehouse, subscriber, inbox, bad, says):
+    done = run(GOOD, bad, GOOD, options=("--dataset=project-1.speed",))
+    assert (done.status, done.counts) == (1, "sent again 2, left out 0, truncated 0, failed 1")
+    (error,) = done.errors
+    assert error.startswith("python -m pipeline republish: rejected.ndjson, line 2: ")
+    assert says in error
+    assert [data for data, _ in pulled(subscriber, inbox, 2)] == [b'{"vehicle_id": "A"}'] * 2
+    assert warehouse.calls == []
+
+
+def test_row_without_a_dataset_is_one_line_too(run, subscriber, inbox):
+    done = run(refused_row(), GOOD)
+    assert (done.status, done.counts) == (1, "sent again 1, left out 0, truncated 0, failed 1")
+    assert "--dataset: absent; needed for rows that BigQuery refused" in done.errors[0]
+    assert len(pulled(subscriber, inbox, 1)) == 1
+
+
+def test_attributes_that_are_named_like_arguments_of_the_client(run, subscriber, inbox):
+    named = {
+        name: name for name in ("topic", "data", "ordering_key", "retry", "timeout", "messages", "self", "request")
+    }
+    assert run(rejected(b"x", **{"content_encoding": "none"}), GOOD | {"attributes": json.dumps(named)}).status == 0
+    assert [attributes for _, attributes in pulled(subscriber, inbox, 2)] == [{"content_encoding": "none"}, named]
+
+
+def test_attributes_that_pubsub_itself_had_added_are_left_out(run, subscriber, inbox):
+    assert run(rejected(b"x", googclient_deliveryattempt="2", a="b")).status == 0
+    assert pulled(subscriber, inbox, 1) == [(b"x", {"a": "b"})]
+
+
+def test_other_reasons_are_left_out(run, subscriber, inbox):
+    done = run(GOOD, GOOD | {"reason": "malformed"}, options=("--reason=malformed",))
+    assert (done.status, done.counts) == (0, "sent again 1, left out 1, truncated 0, failed 0")
+
+
+def test_bytes_that_were_not_kept_whole_are_not_sent(run):
+    done = run(GOOD | {"payload_bytes": 70_000})
+    assert (done.status, done.counts) == (1, "sent again 0, left out 0, truncated 1, failed 0")
+
+
+def test_row_has_the_id_of_its_first_insert_and_a_time_limit(run, warehouse):
+    assert run(refused_row(), options=("--dataset=project-1.speed",)).status == 0
+    ((args, options),) = warehouse.calls
+    row = {name: value for name, value in json.loads(ROW_BYTES).items() if value is not None}
+    assert args == ("project-1.speed.sightings", [row])
+    assert options["row_ids"] == [ROW_IDS["sightings"](ROW)]
+    assert options["timeout"] > 0
+    assert options["retry"] is not None
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (requests.ConnectionError("down\nand out"), "ConnectionError: down and out"),
+        ([{"index": 0, "errors": [{"reason": "invalid", "message": "no such field: x"}]}], "no such field: x"),
+    ],
+    ids=["no answer", "refused again"],
+)
+def test_row_that_bigquery_does_not_take(run, warehouse, error, says):
+    warehouse.errors.append(error)
+    done = run(refused_row(), refused_row(), options=("--dataset=project-1.speed",))
+    assert (done.status, done.counts) == (1, "sent again 1, left out 0, truncated 0, failed 1")
+    assert len(done.errors) == 1
+    assert says in done.errors[0]
+
+
+def test_files_that_cannot_be_read_are_a_mistake(capfd, topic, tmp_path):
+    (tmp_path / "folder").mkdir()
+    done = Done(capfd, main(["republish", f"--input={tmp_path}/f*", f"--input_topic={topic}"]))
+    assert done.status == 2
+    assert done.errors[0].startswith(f"python -m pipeline: --input: {tmp_path}/folder cannot be read: ")
+
+
+# --- from the rejected subscription
+
+
+@pytest.fixture
+def rejected_topic(publisher):
+    name = f"projects/local-project/topics/rejected-{time.monotonic_ns()}"
+    publisher.create_topic(name=name)
+    return name
+
+
+@pytest.fixture
+def rejected_inbox(subscriber, rejected_topic):
+    name = rejected_topic.replace("/topics/", "/subscriptions/")
+    subscriber.create_subscription(request={"name": name, "topic": rejected_topic, "ack_deadline_seconds": 10})
+    return name
+
+
+def test_sent_ones_are_taken_off_their_subscription_and_others_stay(
+    capfd, publisher, subscriber, topic, inbox, rejected_topic, rejected_inbox
+):
+    for data in (b"no record", lines(GOOD)):
+        publisher.publish(rejected_topic, data).result(10)
+    done = Done(capfd, main(["republish", f"--rejected_subscription={rejected_inbox}", f"--input_topic={topic}"]))
+    assert (done.status, done.counts) == (1, "sent again 1, left out 0, truncated 0, failed 1")
+    assert done.errors[0].startswith("python -m pipeline republish: message ")
+    assert len(pulled(subscriber, inbox, 1)) == 1
+    time.sleep(11)
+    assert [data for data, _ in pulled(subscriber, rejected_inbox, 1)] == [b"no record"]
+
+
+def test_one_that_comes_back_while_it_runs_is_not_tried_for_ever(monkeypatch):
+    """What is not acknowledged is delivered again when its deadline has passed."""
+    message = type("Message", (), {"data": b"x", "message_id": "7", "publish_time": republish.datetime.min})
+    message.publish_time = message.publish_time.replace(tzinfo=republish.UTC)
+    received = type("Received", (), {"message": message, "ack_id": "a"})
+    answer = type("Answer", (), {"received_messages": [received]})
+
+    class Subscriber:
+        pull = staticmethod(lambda **_: answer)
+
+        def __enter__(self) -> "Subscriber":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(endpoints, "subscriber", Subscriber)
+    (batch,) = republish._of_subscription("projects/p/subscriptions/s")
+    assert [found.data for found in batch] == [b"x"]
+
+
+def test_payload_is_kept_as_standard_base64():
+    assert base64.b64decode(str(GOOD["payload"]), validate=True) == b'{"vehicle_id": "A"}'
