@@ -15,7 +15,7 @@ import heapq
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any, ClassVar
 
@@ -44,23 +44,31 @@ class LocalRunner(BundleBasedDirectRunner):
 def _lighten() -> None:
     """Put the lighter functions in place, once for the process."""
     context = evaluation_context.EvaluationContext
-    if hasattr(context, "lightened"):
-        return
-    context.lightened = True
-    state, watermarks = trigger.InMemoryUnmergedState, watermark_manager._TransformWatermarks
-    core.get_signature = _remembered(core.get_signature)
-    core.get_function_args_defaults = _remembered(core.get_function_args_defaults)
-    userstate.get_dofn_specs = _asked_once(userstate.get_dofn_specs)
-    userstate.validate_stateful_dofn = _asked_once(userstate.validate_stateful_dofn)
-    transform_evaluator.get_dofn_specs = userstate.get_dofn_specs
-    transform_evaluator.pickler = _KeptDoFns
-    transform_evaluator.DoFnRunner = _KeptDoFnRunner
-    trigger._CombiningValueStateTag.without_extraction = _made_once(trigger._CombiningValueStateTag.without_extraction)
-    state.copy = _copy_of_state
-    state.get_timers, state.set_timer = _when_due(state.get_timers), _due_again(state.set_timer)
-    watermarks.__init__ = _with_ordered_holds(watermarks.__init__)
-    context.extract_all_timers = _rested(context.extract_all_timers)
-    evaluation_context.DirectStepContext.get_keyed_state = _keyed_state
+    if not hasattr(context, "lightened"):
+        context.lightened = True
+        for owner, name, lighter in _replacements():
+            setattr(owner, name, lighter)
+
+
+def _replacements() -> Iterator[tuple[object, str, object]]:
+    """What is replaced: the module or class, the name in it, and what takes its place."""
+    state, tag, watermarks = trigger.InMemoryUnmergedState, trigger._CombiningValueStateTag, watermark_manager
+    dofn_specs = _asked_once(userstate.get_dofn_specs)
+    yield core, "get_signature", _remembered(core.get_signature)
+    yield core, "get_function_args_defaults", _remembered(core.get_function_args_defaults)
+    yield userstate, "get_dofn_specs", dofn_specs
+    yield transform_evaluator, "get_dofn_specs", dofn_specs
+    yield userstate, "validate_stateful_dofn", _asked_once(userstate.validate_stateful_dofn)
+    yield transform_evaluator, "pickler", _KeptDoFns
+    yield transform_evaluator, "DoFnRunner", _KeptDoFnRunner
+    yield tag, "without_extraction", _made_once(tag.without_extraction)
+    yield state, "copy", _copy_of_state
+    yield state, "get_timers", _when_due(state.get_timers)
+    yield state, "set_timer", _due_again(state.set_timer)
+    yield watermarks._TransformWatermarks, "__init__", _with_ordered_holds(watermarks._TransformWatermarks.__init__)
+    yield evaluation_context.DirectStepContext, "get_keyed_state", _keyed_state
+    context = evaluation_context.EvaluationContext
+    yield context, "extract_all_timers", _rested(context.extract_all_timers)
 
 
 class _KeptDoFns:

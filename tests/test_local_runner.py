@@ -9,8 +9,11 @@ from apache_beam.runners.direct import evaluation_context
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
-from apache_beam.transforms import core, trigger, window
+from apache_beam.transforms import trigger, window
+from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.utils.timestamp import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline import local_runner
 
@@ -18,11 +21,9 @@ from pipeline import local_runner
 @pytest.fixture
 def lightened(monkeypatch):
     """The replaced functions for one test, but for the rest between two looks: a test stream has no time of its own."""
-    tag = trigger._CombiningValueStateTag
-    monkeypatch.setattr(core, "get_signature", local_runner._remembered(core.get_signature))
-    monkeypatch.setattr(tag, "without_extraction", local_runner._made_once(tag.without_extraction))
-    monkeypatch.setattr(trigger.InMemoryUnmergedState, "copy", local_runner._copy_of_state)
-    monkeypatch.setattr(evaluation_context.DirectStepContext, "get_keyed_state", local_runner._keyed_state)
+    for owner, name, lighter in local_runner._replacements():
+        if name != "extract_all_timers":
+            monkeypatch.setattr(owner, name, lighter)
 
 
 def panes(expected):
@@ -66,12 +67,84 @@ def test_same_panes_with_the_lighter_functions(lightened):
     panes(PANES)
 
 
-def test_functions_that_are_replaced_exist():
+def test_everything_that_is_replaced_exists():
     """Beam is pinned; whoever moves the pin is told here what to look at."""
-    assert callable(evaluation_context.EvaluationContext.extract_all_timers)
-    assert callable(evaluation_context.DirectStepContext.get_keyed_state)
-    assert callable(trigger._CombiningValueStateTag.without_extraction)
-    assert callable(core.get_signature)
+    for owner, name, _ in local_runner._replacements():
+        assert hasattr(owner, name)
+
+
+class Counting(beam.DoFn):
+    """Says how often it was set up, and what its bundle holds."""
+
+    set_up = 0
+
+    def setup(self):
+        Counting.set_up += 1
+
+    def start_bundle(self):
+        self._bundle = []
+
+    def process(self, element):
+        if element == "stop":
+            raise ValueError(element)
+        self._bundle.append(element)
+        yield tuple(self._bundle)
+
+
+def test_step_is_set_up_once_and_begins_each_bundle_anew(lightened):
+    Counting.set_up = 0
+    stream = TestStream().add_elements(["a"]).add_elements(["b"]).add_elements(["c"]).advance_watermark_to_infinity()
+    options = PipelineOptions()
+    options.view_as(StandardOptions).streaming = True
+    with beam.Pipeline(runner=BundleBasedDirectRunner(), options=options) as pipeline:
+        assert_that(pipeline | stream | beam.ParDo(Counting()), equal_to([("a",), ("b",), ("c",)]))
+    assert Counting.set_up == 1
+
+
+def test_two_bundles_at_once_have_a_step_each():
+    step = Counting()
+    first, second = local_runner._KeptDoFns.roundtrip(step), local_runner._KeptDoFns.roundtrip(step)
+    assert first is not second
+    local_runner._KeptDoFns.give_back(second)
+    assert local_runner._KeptDoFns.roundtrip(step) is second
+    assert local_runner._KeptDoFns.roundtrip(Counting()) not in (first, second)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.one_of(st.none(), st.integers(0, 9))), max_size=40))
+def test_earliest_hold_is_that_of_all_keys(steps):
+    """Held, moved and released in any order, as _TransformWatermarks.hold does it."""
+    holds, plain = local_runner._Holds(), {}
+    for key, at in steps:
+        for kept in (holds, plain):
+            kept[key] = None if at is None else Timestamp(at)
+            if at is None:
+                del kept[key]
+        assert list(holds.values()) == sorted(plain.values())[:1]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["set", "clear"]), st.integers(0, 3), st.integers(0, 9)), max_size=12))
+def test_timers_that_are_due_are_those_of_beam(steps):
+    beams, ours = trigger.InMemoryUnmergedState(), trigger.InMemoryUnmergedState()
+    look = local_runner._when_due(trigger.InMemoryUnmergedState.get_timers)
+    set_timer = local_runner._due_again(trigger.InMemoryUnmergedState.set_timer)
+    for what, name, at in steps:
+        if what == "set":
+            beams.set_timer("w", str(name), TimeDomain.WATERMARK, Timestamp(at))
+            set_timer(ours, "w", str(name), TimeDomain.WATERMARK, Timestamp(at))
+        else:
+            beams.clear_timer("w", str(name), TimeDomain.WATERMARK)
+            ours.clear_timer("w", str(name), TimeDomain.WATERMARK)
+        for now in (0, 4, 9):
+            assert look(ours, watermark=Timestamp(now)) == beams.get_timers(watermark=Timestamp(now))
+    assert look(ours, clear=True) == beams.get_timers(clear=True)
+
+
+def test_timer_by_the_clock_is_always_looked_at():
+    state = trigger.InMemoryUnmergedState()
+    look = local_runner._when_due(trigger.InMemoryUnmergedState.get_timers)
+    state.set_timer("w", "soon", TimeDomain.REAL_TIME, Timestamp(5))
+    assert look(state, watermark=Timestamp(0), processing_time=Timestamp(4)) == ([], True)
+    assert look(state, watermark=Timestamp(0), processing_time=Timestamp(6))[0]
 
 
 def test_copy_of_a_state_is_its_own():
