@@ -25,7 +25,9 @@ def suspected(*reasons: Reason, **fields: object) -> Passage:
 
 def kept(camera_id: str, **fields: object) -> Picture:
     return Picture(
-        camera_id, f"gs://evidence/{camera_id}.jpg", "00", **({"claimed": PLATE, "region": "US-NY"} | fields)
+        **{"camera_id": camera_id, "image_url": f"gs://evidence/{camera_id}.jpg", "sha256": f"sha256 of {camera_id}"}
+        | {"claimed": PLATE, "region": "US-NY"}
+        | fields
     )
 
 
@@ -211,8 +213,8 @@ def test_fine_carries_its_evidence():
     assert (fine.radar_id, fine.section, fine.fine_id, fine.license_plate) == ("s", "First Avenue", fine_id("p"), PLATE)
     assert fine.image_url == "gs://evidence/G1.jpg"
     assert [(item.camera_id, item.image_url, item.sha256, item.text) for item in fine.evidence] == [
-        ("G1", "gs://evidence/G1.jpg", "00", PLATE),
-        ("G0", "gs://evidence/G0.jpg", "00", None),
+        ("G1", "gs://evidence/G1.jpg", "sha256 of G1", PLATE),
+        ("G0", "gs://evidence/G0.jpg", "sha256 of G0", None),
     ]
 
 
@@ -285,7 +287,7 @@ def test_every_combination_is_issued_only_when_it_must():
         st.builds(
             Picture,
             camera_id=st.sampled_from(["G0", "G1", None]),
-            image_url=st.just("gs://e/x.jpg"),
+            image_url=st.sampled_from(["gs://e/x.jpg", "gs://e/y.jpg"]),
             claimed=st.sampled_from([PLATE, OTHER, None, "klm 4821"]),
             claimed_confidence=st.sampled_from([None, 0.1, 0.95]),
             problem=st.sampled_from([None, None, *PROBLEMS]),
@@ -353,3 +355,47 @@ def test_plate_claimed_at_one_end_must_be_on_both_pictures_or_none():
     found, number_read = read(case(kept("G1", claimed=None), kept("G0")), words(OTHER), words(PLATE))
     assert number_read == 2
     assert verdict(found)[0] is Status.REVIEW
+
+
+# --- one picture at both ends
+
+
+def by_url(claimed: str | None = PLATE, **fields: object) -> Case:
+    """Both cameras named one address; what lay there changed between the two copies, so that the bytes differ."""
+    entry, leaving = (replace(sighting, image_url="gs://c/x.jpg") for sighting in ends())
+    pictures = (kept(name, claimed=claimed, **fields) for name in ("G1", "G0"))
+    return case(*pictures, passage=suspected(entry=entry, exit=leaving))
+
+
+def by_evidence_url(claimed: str | None = PLATE, **fields: object) -> Case:
+    return case(*(kept(name, claimed=claimed, image_url="gs://e/x.jpg", **fields) for name in ("G1", "G0")))
+
+
+def by_bytes(claimed: str | None = PLATE, **fields: object) -> Case:
+    return case(*(kept(name, claimed=claimed, sha256="00", **fields) for name in ("G1", "G0")))
+
+
+@pytest.mark.parametrize("same", [by_url, by_evidence_url, by_bytes])
+@pytest.mark.parametrize("claimed", [PLATE, None])
+@pytest.mark.parametrize("sure", [None, 0.5, 0.99])
+def test_one_picture_at_both_ends_is_one_proof(same, claimed, sure):
+    """One end has no proof of its own: where two are needed there is one, and one is not enough for two cameras."""
+    found, _ = read(same(claimed, claimed_confidence=sure), words(PLATE), words(PLATE))
+    assert verdict(found) == (Status.REVIEW, (Reason.SAME_PICTURE,))
+
+
+def test_one_picture_at_both_ends_is_read_once():
+    _, number_read = read(by_bytes(claimed_confidence=0.5), None, words(PLATE))
+    assert number_read == 1
+
+
+def test_two_pictures_that_are_missing_are_not_the_same_one():
+    both = case(*(kept(name, image_url=None, sha256=None, problem=Reason.PICTURE_MISSING) for name in ("G1", "G0")))
+    assert Reason.SAME_PICTURE not in verdict(both)[1]
+
+
+def test_radar_track_needs_one_picture_in_all():
+    """One instrument: a feed that has one picture of each vehicle, under whatever names, is fined by it."""
+    track = {"claimed": None, "region": None, "sha256": "00"}
+    found, _ = read(case(kept(None, **track), kept(None, **track)), words(PLATE), words(PLATE))
+    assert verdict(found) == (Status.ISSUED, ())

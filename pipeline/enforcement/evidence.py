@@ -1,7 +1,7 @@
 """From a suspected violation to its end: which pictures to keep, which to read next, and what they prove.
 
 A fine is issued only when nothing speaks against it: one picture confirms the plate, no picture contradicts it, both
-ends have their picture, and no camera was unsure of its own reading at an end that was not looked at.
+ends have a picture of their own, and no camera was unsure of its own reading at an end that was not looked at.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ def next_to_read(case: Case) -> int | None:
 
     One picture is enough if it agrees with the camera's own reading: the one whose camera was least sure. The other is
     read too if that one disagrees or cannot be read, if its camera was unsure, or if there is no reading to agree with.
+    What is the same picture says nothing new.
     """
     readable = [index for index, picture in enumerate(case.pictures) if picture.problem is None]
     unread = [index for index in readable if case.pictures[index].text is None]
@@ -64,9 +65,29 @@ def next_to_read(case: Case) -> int | None:
         return None
     weakest = min(unread, key=lambda index: _camera_confidence(case.pictures[index]))
     read = [case.pictures[index] for index in readable if case.pictures[index].text is not None]
+    if read and _same_at_both_ends(case):
+        return None
     if not read or any(picture.doubt or picture.claimed is None for picture in read):
         return weakest
     return weakest if _camera_confidence(case.pictures[weakest]) < SURE_CAMERA else None
+
+
+def _same_at_both_ends(case: Case) -> bool:
+    """Whether both ends of a camera section show one picture, so that one of them has no proof of its own.
+
+    A radar track is one instrument's, and one picture in all is what is asked of it.
+    """
+    if not any(picture.camera_id for picture in case.pictures):
+        return False
+    ends = (case.passage.entry, case.passage.exit)
+    sources = [end.image_url for end in ends if end is not None]
+    kept = [picture.image_url for picture in case.pictures]
+    return any(map(_repeats, (sources, kept, [picture.sha256 for picture in case.pictures])))
+
+
+def _repeats(names: Iterable[str | None]) -> bool:
+    known = [name for name in names if name]
+    return len(set(known)) < len(known)
 
 
 def _camera_confidence(picture: Picture) -> float:
@@ -117,6 +138,8 @@ def withdraw(passage: Passage, section: Section) -> Fine:
 def _doubts(case: Case) -> Iterator[Reason]:
     yield from case.passage.reasons
     yield from (picture.problem for picture in case.pictures if picture.problem)
+    if _same_at_both_ends(case):
+        yield Reason.SAME_PICTURE
     if _differ(picture.claimed for picture in case.pictures):
         yield Reason.CAMERA_PLATES_DIFFER
     read = [picture for picture in case.pictures if picture.text is not None]
