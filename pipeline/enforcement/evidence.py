@@ -16,6 +16,7 @@ from pipeline.enforcement.records import Evidence, Fine
 from pipeline.enforcement.sections import Section
 
 SURE_CAMERA = 0.9  # below this confidence in its own reading, a camera's picture is read even if the other one agrees
+_NO_PLATE = (plates.NOT_RECOGNIZED, plates.NO_TEXTS)
 
 
 def sightings_to_show(passage: Passage) -> tuple[Sighting, ...]:
@@ -103,7 +104,14 @@ def with_reading(case: Case, index: int, boxes: Sequence[plates.TextBox]) -> Cas
     read = plates.read_plate(boxes, region=picture.region)
     verdict = plates.agree(read, picture.claimed, picture.region)
     doubt = None if verdict.reason is None else Reason(verdict.reason)
+    if read.rivals and not all(_is_among(read.rivals, one) for one in case.pictures if one.claimed):
+        doubt = Reason.PLATE_DISAGREES  # whichever of them is the vehicle's, it is not the one that a camera read
     return _with_picture(case, index, replace(picture, text=read.text, confidence=read.confidence, doubt=doubt))
+
+
+def _is_among(texts: Iterable[str], picture: Picture) -> bool:
+    """Whether the plate that the picture's camera read is one of these."""
+    return any(plates.same_plate(text, picture.claimed or "", picture.region) for text in texts)
 
 
 def with_failed_reading(case: Case, index: int) -> Case:
@@ -137,21 +145,24 @@ def withdraw(passage: Passage, section: Section) -> Fine:
 
 def _doubts(case: Case) -> Iterator[Reason]:
     yield from case.passage.reasons
+    if case.passage.ambiguous:
+        yield Reason.AMBIGUOUS_PAIRING
     yield from (picture.problem for picture in case.pictures if picture.problem)
     if _same_at_both_ends(case):
         yield Reason.SAME_PICTURE
-    if _differ(picture.claimed for picture in case.pictures):
+    if _differ(picture.claimed for picture in case.pictures) or _differ(picture.region for picture in case.pictures):
         yield Reason.CAMERA_PLATES_DIFFER
+    yield from _doubts_about_readings(case)
+
+
+def _doubts_about_readings(case: Case) -> Iterator[Reason]:
     read = [picture for picture in case.pictures if picture.text is not None]
     confirmed = [picture for picture in read if picture.doubt is None]
     if _differ(picture.text for picture in confirmed):
         yield Reason.PLATES_DIFFER
-    claims = [(picture.claimed, picture.region) for picture in case.pictures if picture.claimed]
-    contradicted = any(
-        not plates.same_plate(picture.text or "", claimed, region)
-        for picture in confirmed
-        for claimed, region in claims
-    )
+    # A reading too unsure to confirm a plate is sure enough to speak against another one.
+    shown = [picture.text for picture in read if picture.text and picture.text not in _NO_PLATE]
+    contradicted = any(not _is_among([text], picture) for text in shown for picture in case.pictures if picture.claimed)
     if contradicted or any(picture.doubt is Reason.PLATE_DISAGREES for picture in read):
         yield Reason.PLATE_DISAGREES
     unasked = next_to_read(case) is not None
@@ -168,12 +179,14 @@ def _differ(texts: Iterable[str | None]) -> bool:
 
 
 def _plate(pictures: Sequence[Picture]) -> str | None:
-    """The confirmed plate, else the best text, else what the reader said."""
+    """The confirmed plate in the spelling that was agreed on, else the best text, else what the reader said."""
     read = [picture for picture in pictures if picture.text is not None]
-    best = sorted(
-        read, key=lambda picture: (picture.doubt is not None, picture.text in (plates.NOT_RECOGNIZED, plates.NO_TEXTS))
-    )
-    return best[0].text if best else None
+    best = min(read, key=lambda picture: (picture.doubt is not None, picture.text in _NO_PLATE), default=None)
+    if best is None:
+        return None
+    if best.doubt is not None:
+        return best.text
+    return plates.repair(plates.normalise(best.text or ""), plates.layouts_of(best.region))
 
 
 def _evidence(pictures: Sequence[Picture]) -> tuple[Evidence, ...]:
