@@ -55,7 +55,7 @@ class EvidenceArchive:
 
     def __init__(self, client: storage.Client, evidence_bucket: str, cars_api: str | None) -> None:
         self._client, self._bucket, self._cars_api = client, client.bucket(evidence_bucket), cars_api
-        self._http = fetch.session()
+        self._http = fetch.session(cars_api)
         self._ask_again_at = 0.0
 
     def keep(self, passage: Passage) -> Case:
@@ -85,14 +85,14 @@ class EvidenceArchive:
         try:
             return self._ask(self._cars_api, sighting.vehicle_id)
         except fetch.FetchError as error:
-            if not error.answered:
+            if error.down:
                 self._ask_again_at = time.monotonic() + PAUSE_AFTER_FAILURE_S
             raise PictureError(Reason.PICTURE_UNAVAILABLE, str(error)) from error
 
     def _ask(self, cars_api: str, vehicle_id: str) -> bytes:
         joint = "&" if urlsplit(cars_api).query else "?"
         question = cars_api + joint + urlencode({"vehicle_id": vehicle_id})
-        body, _ = fetch.get(self._http, question, trusted=cars_api, max_bytes=MAX_ANSWER_BYTES)
+        body = fetch.get(self._http, question, max_bytes=MAX_ANSWER_BYTES)
         try:
             url = msgspec.json.decode(body, type=_CarsAnswer).image_url
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -101,8 +101,7 @@ class EvidenceArchive:
             ) from error
         if url.startswith("gs://"):
             return self._download(url)
-        data, _ = fetch.get(self._http, url, trusted=cars_api, max_bytes=MAX_PICTURE_BYTES)
-        return data
+        return fetch.get(self._http, url, max_bytes=MAX_PICTURE_BYTES)
 
     def _download(self, url: str) -> bytes:
         bucket, _, name = url.removeprefix("gs://").partition("/")
