@@ -53,8 +53,7 @@ def session(trusted: str | None) -> requests.Session:
     made = requests.Session()
     made.trust_env = False
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-    # As requests spells it, since this is compared with what requests connects to.
-    adapter = _Adapter(None if trusted is None else origin(requests.Request("GET", trusted).prepare().url or ""))
+    adapter = _Adapter(_trusted_origin(trusted))
     for scheme in _PORTS:
         made.mount(f"{scheme}://", adapter)
     return made
@@ -66,6 +65,13 @@ def origin(url: str) -> Origin:
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError("allowed: http or https, and a host")
     return parts.scheme, parts.hostname, _PORTS[parts.scheme] if parts.port is None else parts.port
+
+
+def _trusted_origin(url: str | None) -> Origin | None:
+    """As requests spells it, since it is compared with what requests connects to; what it cannot ask needs no trust."""
+    with suppress(requests.RequestException, ValueError):
+        return origin(requests.Request("GET", url or "").prepare().url or "")
+    return None
 
 
 def is_public(address: str) -> bool:

@@ -261,6 +261,14 @@ def test_address_that_is_none(url):
         fetch.get(fetch.session("http://127.0.0.1:1/"), url, max_bytes=10)
 
 
+@pytest.mark.parametrize("trusted", [None, "", "http://a b/", "http://[", "http://" + "a" * 70 + ".example/"])
+def test_trusted_address_that_is_none_is_told_when_it_is_asked(trusted):
+    """Not before, where the error would end the step with all its cases."""
+    http = fetch.session(trusted)
+    with pytest.raises(FetchError):
+        fetch.get(http, trusted or "http://127.0.0.1:1/", max_bytes=10)
+
+
 def test_refused_connection_is_said(server):
     closed = f"http://127.0.0.1:{server.server_port}/"
     server.server_close()
