@@ -29,6 +29,7 @@ setup(
             "tqdm>=4.67,<5",
         ],
         "dev": [
+            "cryptography>=46",
             "hypothesis>=6.150,<7",
             "mypy>=1.20,<3",
             "pytest>=9,<10",

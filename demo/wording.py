@@ -24,6 +24,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.PICTURE_UNAVAILABLE: "a picture is not where the camera said",
     Reason.PICTURE_INVALID: "a picture cannot be opened",
     Reason.EVIDENCE_DIFFERS: "the stored evidence shows another picture",
+    Reason.SAME_PICTURE: "both cameras sent the same picture: one end has no proof of its own",
     Reason.PLATES_NOT_READ: "no picture was read",
     Reason.OCR_FAILED: "the reading of a picture failed",
     Reason.CAMERA_PLATES_DIFFER: "the two cameras read different plates",

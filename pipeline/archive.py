@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+import traceback
+import zlib
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -31,6 +33,7 @@ _KINDS = (
     (b"\xff\xd8\xff", b"\xff\xd9", "image/jpeg"),
     (b"\x89PNG\r\n\x1a\n", b"IEND", "image/png"),
 )
+_GZIP = b"\x1f\x8b"
 _END_BYTES = 1024  # some cameras write a few bytes after the end
 _log = logging.getLogger(__name__)
 
@@ -55,8 +58,8 @@ class EvidenceArchive:
 
     def __init__(self, client: storage.Client, evidence_bucket: str, cars_api: str | None) -> None:
         self._client, self._bucket, self._cars_api = client, client.bucket(evidence_bucket), cars_api
-        self._http = fetch.session()
-        self._ask_again_at = 0.0
+        self._http = fetch.session(cars_api)
+        self._ask_again_at: dict[fetch.Origin, float] = {}  # servers that did not work, by the clock of this process
 
     def keep(self, passage: Passage) -> Case:
         """The case with its pictures; a picture that is missing or cannot be kept says so itself."""
@@ -73,6 +76,10 @@ class EvidenceArchive:
         except PictureError as error:
             _log.warning("passage %s: %s: %s", passage.passage_id, error.reason, error)
             return replace(picture, problem=error.reason)
+        except Exception as error:  # noqa: BLE001 (the case would be tried for ever, and hold up all behind it)
+            where = "".join(traceback.format_tb(error.__traceback__))  # without its text, which may hold a plate
+            _log.error("passage %s: unforeseen %s\n%s", passage.passage_id, type(error).__name__, where)
+            return replace(picture, problem=Reason.PICTURE_UNAVAILABLE)
         return replace(picture, image_url=url, sha256=sha256)
 
     def _data(self, sighting: Sighting) -> bytes:
@@ -80,19 +87,12 @@ class EvidenceArchive:
             return self._download(sighting.image_url)
         if self._cars_api is None:
             raise PictureError(Reason.PICTURE_MISSING, "the sighting names no picture and there is no --cars_api")
-        if time.monotonic() < self._ask_again_at:
-            raise PictureError(Reason.PICTURE_UNAVAILABLE, "--cars_api failed just now and is left alone for a while")
-        try:
-            return self._ask(self._cars_api, sighting.vehicle_id)
-        except fetch.FetchError as error:
-            if not error.answered:
-                self._ask_again_at = time.monotonic() + PAUSE_AFTER_FAILURE_S
-            raise PictureError(Reason.PICTURE_UNAVAILABLE, str(error)) from error
+        return self._ask(self._cars_api, sighting.vehicle_id)
 
     def _ask(self, cars_api: str, vehicle_id: str) -> bytes:
         joint = "&" if urlsplit(cars_api).query else "?"
         question = cars_api + joint + urlencode({"vehicle_id": vehicle_id})
-        body, _ = fetch.get(self._http, question, trusted=cars_api, max_bytes=MAX_ANSWER_BYTES)
+        body = self._get(question, MAX_ANSWER_BYTES)
         try:
             url = msgspec.json.decode(body, type=_CarsAnswer).image_url
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -101,8 +101,28 @@ class EvidenceArchive:
             ) from error
         if url.startswith("gs://"):
             return self._download(url)
-        data, _ = fetch.get(self._http, url, trusted=cars_api, max_bytes=MAX_PICTURE_BYTES)
-        return data
+        return self._get(url, MAX_PICTURE_BYTES)
+
+    def _get(self, url: str, max_bytes: int) -> bytes:
+        """What a server answers; one that did not work just now is left alone for a while, and no other."""
+        try:
+            server = fetch.origin(url)
+        except ValueError as error:
+            raise PictureError(Reason.PICTURE_INVALID, "--cars_api answered what is no address") from error
+        now_s = time.monotonic()
+        if now_s < self._ask_again_at.get(server, now_s):
+            raise PictureError(Reason.PICTURE_UNAVAILABLE, f"{server[1]} failed just now and is left alone for a while")
+        try:
+            return fetch.get(self._http, url, max_bytes=max_bytes)
+        except fetch.FetchError as error:
+            if error.down:
+                self._leave_alone(server)
+            raise PictureError(Reason.PICTURE_UNAVAILABLE, str(error)) from error
+
+    def _leave_alone(self, server: fetch.Origin) -> None:
+        now_s = time.monotonic()
+        still = {known: again_s for known, again_s in self._ask_again_at.items() if again_s > now_s}
+        self._ask_again_at = still | {server: now_s + PAUSE_AFTER_FAILURE_S}
 
     def _download(self, url: str) -> bytes:
         bucket, _, name = url.removeprefix("gs://").partition("/")
@@ -110,13 +130,16 @@ class EvidenceArchive:
             raise PictureError(Reason.PICTURE_INVALID, f"{url!r} names no picture; allowed: gs://BUCKET/NAME")
         try:
             blob = self._client.bucket(bucket).blob(name)
-            data: bytes = blob.download_as_bytes(end=MAX_PICTURE_BYTES, timeout=REQUEST_TIMEOUT_S, retry=RETRY)
+            raw: bytes = blob.download_as_bytes(
+                end=MAX_PICTURE_BYTES, raw_download=True, timeout=REQUEST_TIMEOUT_S, retry=RETRY
+            )
+            data = _unpacked(raw)
         except NotFound as error:
-            raise PictureError(Reason.PICTURE_MISSING, f"{url} does not exist") from error
+            raise PictureError(Reason.PICTURE_MISSING, f"{url!r} does not exist") from error
         except (GoogleAPIError, GoogleAuthError, DataCorruption, requests.RequestException, ValueError) as error:
             raise PictureError(Reason.PICTURE_UNAVAILABLE, f"{url!r}: {error}") from error
         if len(data) > MAX_PICTURE_BYTES:
-            raise PictureError(Reason.PICTURE_INVALID, f"{url} has more than {MAX_PICTURE_BYTES} bytes")
+            raise PictureError(Reason.PICTURE_INVALID, f"{url!r} has more than {MAX_PICTURE_BYTES} bytes")
         return data
 
     def _store(self, name: str, data: bytes, content_type: str) -> tuple[str, str]:
@@ -131,7 +154,7 @@ class EvidenceArchive:
                 raise PictureError(
                     Reason.EVIDENCE_DIFFERS, f"gs://{self._bucket.name}/{name} holds other bytes"
                 ) from None
-        except (GoogleAPIError, GoogleAuthError, requests.RequestException) as error:
+        except (GoogleAPIError, GoogleAuthError, DataCorruption, requests.RequestException) as error:
             raise PictureError(Reason.PICTURE_UNAVAILABLE, f"gs://{self._bucket.name}/{name}: {error}") from error
         return f"gs://{self._bucket.name}/{name}", sha256
 
@@ -139,6 +162,16 @@ class EvidenceArchive:
         blob.upload_from_string(
             data, content_type=content_type, if_generation_match=0, timeout=REQUEST_TIMEOUT_S, retry=RETRY
         )
+
+
+def _unpacked(data: bytes) -> bytes:
+    """What a bucket keeps gzip-compressed, unpacked as far as a picture may go: the client would know no limit."""
+    if not data.startswith(_GZIP):
+        return data
+    try:
+        return zlib.decompressobj(wbits=31).decompress(data, MAX_PICTURE_BYTES + 1)
+    except zlib.error as error:
+        raise PictureError(Reason.PICTURE_INVALID, f"a broken gzip file: {error}") from error
 
 
 def _content_type(data: bytes) -> str:

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -25,7 +25,9 @@ def suspected(*reasons: Reason, **fields: object) -> Passage:
 
 def kept(camera_id: str, **fields: object) -> Picture:
     return Picture(
-        camera_id, f"gs://evidence/{camera_id}.jpg", "00", **({"claimed": PLATE, "region": "US-NY"} | fields)
+        **{"camera_id": camera_id, "image_url": f"gs://evidence/{camera_id}.jpg", "sha256": f"sha256 of {camera_id}"}
+        | {"claimed": PLATE, "region": "US-NY"}
+        | fields
     )
 
 
@@ -211,8 +213,8 @@ def test_fine_carries_its_evidence():
     assert (fine.radar_id, fine.section, fine.fine_id, fine.license_plate) == ("s", "First Avenue", fine_id("p"), PLATE)
     assert fine.image_url == "gs://evidence/G1.jpg"
     assert [(item.camera_id, item.image_url, item.sha256, item.text) for item in fine.evidence] == [
-        ("G1", "gs://evidence/G1.jpg", "00", PLATE),
-        ("G0", "gs://evidence/G0.jpg", "00", None),
+        ("G1", "gs://evidence/G1.jpg", "sha256 of G1", PLATE),
+        ("G0", "gs://evidence/G0.jpg", "sha256 of G0", None),
     ]
 
 
@@ -285,7 +287,7 @@ def test_every_combination_is_issued_only_when_it_must():
         st.builds(
             Picture,
             camera_id=st.sampled_from(["G0", "G1", None]),
-            image_url=st.just("gs://e/x.jpg"),
+            image_url=st.sampled_from(["gs://e/x.jpg", "gs://e/y.jpg"]),
             claimed=st.sampled_from([PLATE, OTHER, None, "klm 4821"]),
             claimed_confidence=st.sampled_from([None, 0.1, 0.95]),
             problem=st.sampled_from([None, None, *PROBLEMS]),
@@ -353,3 +355,159 @@ def test_plate_claimed_at_one_end_must_be_on_both_pictures_or_none():
     found, number_read = read(case(kept("G1", claimed=None), kept("G0")), words(OTHER), words(PLATE))
     assert number_read == 2
     assert verdict(found)[0] is Status.REVIEW
+
+
+# --- one picture at both ends
+
+
+def by_url(claimed: str | None = PLATE, **fields: object) -> Case:
+    """Both cameras named one address; what lay there changed between the two copies, so that the bytes differ."""
+    entry, leaving = (replace(sighting, image_url="gs://c/x.jpg") for sighting in ends())
+    pictures = (kept(name, claimed=claimed, **fields) for name in ("G1", "G0"))
+    return case(*pictures, passage=suspected(entry=entry, exit=leaving))
+
+
+def by_evidence_url(claimed: str | None = PLATE, **fields: object) -> Case:
+    return case(*(kept(name, claimed=claimed, image_url="gs://e/x.jpg", **fields) for name in ("G1", "G0")))
+
+
+def by_bytes(claimed: str | None = PLATE, **fields: object) -> Case:
+    return case(*(kept(name, claimed=claimed, sha256="00", **fields) for name in ("G1", "G0")))
+
+
+@pytest.mark.parametrize("same", [by_url, by_evidence_url, by_bytes])
+@pytest.mark.parametrize("claimed", [PLATE, None])
+@pytest.mark.parametrize("sure", [None, 0.5, 0.99])
+def test_one_picture_at_both_ends_is_one_proof(same, claimed, sure):
+    """One end has no proof of its own: where two are needed there is one, and one is not enough for two cameras."""
+    found, _ = read(same(claimed, claimed_confidence=sure), words(PLATE), words(PLATE))
+    assert verdict(found) == (Status.REVIEW, (Reason.SAME_PICTURE,))
+
+
+def test_one_picture_at_both_ends_is_read_once():
+    _, number_read = read(by_bytes(claimed_confidence=0.5), None, words(PLATE))
+    assert number_read == 1
+
+
+def test_two_pictures_that_are_missing_are_not_the_same_one():
+    both = case(*(kept(name, image_url=None, sha256=None, problem=Reason.PICTURE_MISSING) for name in ("G1", "G0")))
+    assert Reason.SAME_PICTURE not in verdict(both)[1]
+
+
+def test_radar_track_needs_one_picture_in_all():
+    """One instrument: a feed that has one picture of each vehicle, under whatever names, is fined by it."""
+    track = {"claimed": None, "region": None, "sha256": "00"}
+    found, _ = read(case(kept(None, **track), kept(None, **track)), words(PLATE), words(PLATE))
+    assert verdict(found) == (Status.ISSUED, ())
+
+
+# --- issued only if nothing speaks against it
+
+THIRD = "HJT7305"
+SHOWN = {  # what stands on a picture: the plates that it shows
+    "plate": (PLATE,),
+    "other": (OTHER,),
+    "near": (PLATE[:-1] + "7",),
+    "both": (PLATE, OTHER),
+    "two strangers": (OTHER, THIRD),
+    "no plate": (),
+    "nothing": (),
+    "fails": (),
+}
+
+
+def mostly(usual: object, *others: object) -> st.SearchStrategy:
+    """Nearly always the usual: one thing out of ten must be wrong, not ten at once, for a fine to be in question."""
+    return st.sampled_from([usual] * 3 * len(others) + list(others))
+
+
+def boxes_of(shown: str, confidence: float | None) -> tuple[TextBox, ...] | None:
+    if shown == "fails":
+        return None
+    return words("hello", confidence=confidence) if shown == "no plate" else words(*SHOWN[shown], confidence=confidence)
+
+
+ENDS = st.fixed_dictionaries(
+    {
+        "claimed": mostly(PLATE, "klm 4821", OTHER, PLATE[:-1] + "7", None),
+        "region": mostly("US-NY", "US-PA", None),
+        "claimed_confidence": st.sampled_from([None, 0.5, 0.99]),
+        "problem": mostly(None, *PROBLEMS),
+    }
+)
+READ = st.tuples(mostly("plate", *SHOWN), mostly(0.99, None, 0.2, 0.6))
+
+
+def enough(picture: Picture) -> float:
+    return plates.MIN_CONFIDENCE_CLAIMED if picture.claimed else plates.MIN_CONFIDENCE_ALONE
+
+
+@settings(max_examples=800, deadline=None)
+@given(
+    st.tuples(ENDS, ENDS),
+    st.tuples(READ, READ),
+    mostly("two", "one address", "one picture"),
+    mostly(False, True),
+    mostly((), (Reason.REVISED,), (Reason.IMPLAUSIBLE_SPEED,)),
+)
+def test_a_fine_is_issued_only_if_everything_agrees(sides, readings, pictures, ambiguous, reasons):
+    sha256 = {"sha256": "00"} if pictures == "one picture" else {}
+    urls = ("gs://c/1.jpg", "gs://c/1.jpg" if pictures == "one address" else "gs://c/0.jpg")
+    leaving, entry = (Sighting("e", "A", T0_US, camera_id="G", image_url=url) for url in urls)
+    passage = suspected(*reasons, ambiguous=ambiguous, entry=entry, exit=leaving)
+    before = case(*(kept(f"G{end}", **side, **sha256) for end, side in enumerate(sides)), passage=passage)
+    found, _ = read(before, *(boxes_of(*reading) for reading in readings))
+    _, fine = evidence.judge(found, SECTION)
+    event(fine.status)
+    if fine.status is not Status.ISSUED:
+        return
+    plate = fine.license_plate
+    claims = [plates.normalise(side["claimed"]) for side in sides if side["claimed"]]
+    looked_at = [(*reading, one) for reading, one in zip(readings, found.pictures, strict=True) if one.text is not None]
+    sure = [SHOWN[shown] for shown, confidence, one in looked_at if (confidence or 1.0) >= enough(one)]
+    assert (plate,) in sure, "no picture shows this plate alone, and surely"
+    assert all(plate in SHOWN[shown] for shown, *_ in looked_at if SHOWN[shown]), "a picture shows another plate"
+    assert set(claims) <= {plate}, "a camera read another plate"
+    assert len({side["region"] for side in sides} - {None}) <= 1, "plates of two states"
+    assert claims or len(sure) == len(sides), "nobody says that it is one vehicle"
+    assert not any(side["problem"] for side in sides)
+    assert pictures == "two"
+    assert not ambiguous
+    assert not reasons
+
+
+@pytest.mark.parametrize("shown", [words(OTHER, confidence=0.6), words("A1B2C3D4"), words("OIQ1234")])
+def test_unsure_reading_of_another_plate_speaks_against_the_claim_of_the_other_end(shown):
+    """It does not stand alone, and still it is no picture of the claimed plate."""
+    found, _ = read(case(kept("G1", claimed=None), kept("G0")), shown, words(PLATE))
+    assert verdict(found) == (Status.REVIEW, (Reason.PLATE_DISAGREES,))
+
+
+@pytest.mark.parametrize("claimed", [PLATE, None])
+def test_picture_of_two_strangers_speaks_against_the_claim(claimed):
+    found, _ = read(case(kept("G1", claimed=claimed), kept("G0")), words(OTHER, THIRD), words(PLATE))
+    assert verdict(found) == (Status.REVIEW, (Reason.PLATE_DISAGREES,))
+
+
+def test_picture_of_the_vehicle_and_a_stranger_speaks_neither_for_nor_against():
+    found, number_read = read(case(kept("G1"), kept("G0")), words(PLATE, OTHER), words(PLATE))
+    assert (verdict(found), number_read) == ((Status.ISSUED, ()), 2)
+
+
+def test_one_plate_of_two_states_is_two_plates():
+    found, _ = read(case(kept("G1"), kept("G0", region="US-PA")), words(PLATE), words(PLATE))
+    assert verdict(found) == (Status.REVIEW, (Reason.CAMERA_PLATES_DIFFER,))
+
+
+def test_ambiguous_passage_is_reviewed_whatever_its_reasons_say():
+    found, _ = read(case(kept("G1"), kept("G0"), passage=suspected(ambiguous=True)), words(PLATE), words(PLATE))
+    assert verdict(found) == (Status.REVIEW, (Reason.AMBIGUOUS_PAIRING,))
+
+
+def test_fine_names_the_plate_that_was_agreed_on():
+    """A frame of another state's name hides the layout that sets I and 1 right; the camera's reading has it."""
+    frame = TextBox("CALIFORNIA", 0.99, 0, 60, 200, 30)
+    plate = TextBox("KLM482I", 0.99, 0, 0, 200, 50)
+    found, _ = read(case(kept("G1", region=None), kept("G0", region=None)), (plate, frame))
+    _, fine = evidence.judge(found, SECTION)
+    assert (fine.status, fine.evidence[0].text, fine.license_plate) == (Status.ISSUED, "KLM482I", PLATE)

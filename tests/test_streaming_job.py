@@ -115,6 +115,10 @@ def upload(name, data):
     return f"gs://local-project-camera/{name}"
 
 
+def pictures(plate, entry_seed=3, exit_seed=4):
+    return upload(f"{plate}-1.jpg", picture(plate, entry_seed)), upload(f"{plate}-2.jpg", picture(plate, exit_seed))
+
+
 def passage(plate, entry_s, travel_s, **more):
     both = {"vehicle_id": plate, "plate": plate, "plate_region": "US-NY", "plate_confidence": 0.97, **more}
     return (
@@ -127,25 +131,24 @@ def test_every_way_a_sighting_can_go(run, tmp_path):
     sections = tmp_path / "sections.yaml"
     sections.write_text(SECTIONS)
     job = run("--sections", str(sections), "--session_gap", f"{GAP_S}s", "--evidence_bucket", "local-project-evidence")
-    urls = {end: upload(f"{end}.jpg", picture("KLM4821")) for end in ("entry", "exit")}
-    other = upload("other.jpg", picture("HJT7305"))
+    urls, other, same = pictures("KLM4821"), pictures("HJT7305"), pictures("RTS9035", exit_seed=3)
     now = time.time()
     speeder = passage("KLM4821", now - 5, 5.0)
     misread = passage("KLM4827", now - 5, 5.0)
     without = passage("NOP1111", now - 5, 5.0)
+    once = passage("RTS9035", now - 5, 5.0)
     slow = passage("QRS2222", now - 20, 9.5)  # 37.9 km/h
     for (entry, leaving), (first, last) in zip(
-        (speeder, misread, without), ((urls["entry"], urls["exit"]), (other, other), (None, None)), strict=True
+        (speeder, misread, without, once), (urls, other, (None, None), same), strict=True
     ):
         entry["image_url"], leaving["image_url"] = first, last
-    sound = [
-        {k: v for k, v in one.items() if v is not None} for pair in (speeder, misread, without, slow) for one in pair
-    ]
+    pairs = (speeder, misread, without, once, slow)
+    sound = [{k: v for k, v in one.items() if v is not None} for pair in pairs for one in pair]
     bad = [b'{"vehicle_id": 5, "camera_id": "G1"}', b'{"vehicle_id": "X", "camera_id": "nowhere"}']
     job.publish(*sound, *bad)
     job.publish(*reversed(sound))  # delivered twice
 
-    found = {one["vehicle_id"]: one for one in job.fines(3)}
+    found = {one["vehicle_id"]: one for one in job.fines(4)}
     fine = found["KLM4821"]
     assert (fine["status"], fine["license_plate"], fine["avg_speed"], fine["reasons"]) == (
         "issued",
@@ -157,16 +160,17 @@ def test_every_way_a_sighting_can_go(run, tmp_path):
     assert (found["KLM4827"]["status"], found["KLM4827"]["reasons"]) == ("review", ["plate_disagrees"])
     assert found["NOP1111"]["status"] == "review"
     assert "picture_missing" in found["NOP1111"]["reasons"]
+    assert (found["RTS9035"]["status"], found["RTS9035"]["reasons"]) == ("review", ["same_picture_at_both_ends"])
     assert list(fine)[:7] == [
         "radar_id", "vehicle_id", "avg_speed", "coordinates", "is_Ticketed", "license_plate", "image_url",
     ]  # fmt: skip
 
-    job.wait_for("four passages", lambda: len(job.rows("SELECT * FROM `{d}.latest_passages`")) == 4)
+    job.wait_for("five passages", lambda: len(job.rows("SELECT * FROM `{d}.latest_passages`")) == 5)
     outcomes = {
         row["outcome"]: row["n"]
         for row in job.rows("SELECT outcome, COUNT(*) AS n FROM `{d}.latest_passages` GROUP BY outcome")
     }
-    assert outcomes == {"fined": 1, "review": 2, "clear": 1}
+    assert outcomes == {"fined": 1, "review": 3, "clear": 1}
     assert len(job.rows("SELECT * FROM `{d}.latest_sightings`")) == len(sound)
     assert {row["reason"] for row in job.rows("SELECT reason FROM `{d}.rejected`")} == {
         "invalid_field",
@@ -177,7 +181,7 @@ def test_every_way_a_sighting_can_go(run, tmp_path):
     # The same vehicle's exit was read again later: the measurement is in doubt, and the fine is taken from the machine.
     later = {**sound[1], "timestamp": now + 6.0, "event_id": "late"}
     job.publish(later)
-    revised = [one for one in job.fines(4) if one["vehicle_id"] == "KLM4821"][-1]
+    revised = [one for one in job.fines(5) if one["vehicle_id"] == "KLM4821"][-1]
     assert (revised["fine_id"], revised["revision"], revised["status"]) == (fine["fine_id"], 2, "withdrawn")
     assert not revised["is_Ticketed"]
     assert job.stop() == 0

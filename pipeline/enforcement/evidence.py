@@ -1,7 +1,7 @@
 """From a suspected violation to its end: which pictures to keep, which to read next, and what they prove.
 
 A fine is issued only when nothing speaks against it: one picture confirms the plate, no picture contradicts it, both
-ends have their picture, and no camera was unsure of its own reading at an end that was not looked at.
+ends have a picture of their own, and no camera was unsure of its own reading at an end that was not looked at.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pipeline.enforcement.records import Evidence, Fine
 from pipeline.enforcement.sections import Section
 
 SURE_CAMERA = 0.9  # below this confidence in its own reading, a camera's picture is read even if the other one agrees
+_NO_PLATE = (plates.NOT_RECOGNIZED, plates.NO_TEXTS)
 
 
 def sightings_to_show(passage: Passage) -> tuple[Sighting, ...]:
@@ -57,6 +58,7 @@ def next_to_read(case: Case) -> int | None:
 
     One picture is enough if it agrees with the camera's own reading: the one whose camera was least sure. The other is
     read too if that one disagrees or cannot be read, if its camera was unsure, or if there is no reading to agree with.
+    What is the same picture says nothing new.
     """
     readable = [index for index, picture in enumerate(case.pictures) if picture.problem is None]
     unread = [index for index in readable if case.pictures[index].text is None]
@@ -64,9 +66,29 @@ def next_to_read(case: Case) -> int | None:
         return None
     weakest = min(unread, key=lambda index: _camera_confidence(case.pictures[index]))
     read = [case.pictures[index] for index in readable if case.pictures[index].text is not None]
+    if read and _same_at_both_ends(case):
+        return None
     if not read or any(picture.doubt or picture.claimed is None for picture in read):
         return weakest
     return weakest if _camera_confidence(case.pictures[weakest]) < SURE_CAMERA else None
+
+
+def _same_at_both_ends(case: Case) -> bool:
+    """Whether both ends of a camera section show one picture, so that one of them has no proof of its own.
+
+    A radar track is one instrument's, and one picture in all is what is asked of it.
+    """
+    if not any(picture.camera_id for picture in case.pictures):
+        return False
+    ends = (case.passage.entry, case.passage.exit)
+    sources = [end.image_url for end in ends if end is not None]
+    kept = [picture.image_url for picture in case.pictures]
+    return any(map(_repeats, (sources, kept, [picture.sha256 for picture in case.pictures])))
+
+
+def _repeats(names: Iterable[str | None]) -> bool:
+    known = [name for name in names if name]
+    return len(set(known)) < len(known)
 
 
 def _camera_confidence(picture: Picture) -> float:
@@ -82,7 +104,14 @@ def with_reading(case: Case, index: int, boxes: Sequence[plates.TextBox]) -> Cas
     read = plates.read_plate(boxes, region=picture.region)
     verdict = plates.agree(read, picture.claimed, picture.region)
     doubt = None if verdict.reason is None else Reason(verdict.reason)
+    if read.rivals and not all(_is_among(read.rivals, one) for one in case.pictures if one.claimed):
+        doubt = Reason.PLATE_DISAGREES  # whichever of them is the vehicle's, it is not the one that a camera read
     return _with_picture(case, index, replace(picture, text=read.text, confidence=read.confidence, doubt=doubt))
+
+
+def _is_among(texts: Iterable[str], picture: Picture) -> bool:
+    """Whether the plate that the picture's camera read is one of these."""
+    return any(plates.same_plate(text, picture.claimed or "", picture.region) for text in texts)
 
 
 def with_failed_reading(case: Case, index: int) -> Case:
@@ -116,19 +145,24 @@ def withdraw(passage: Passage, section: Section) -> Fine:
 
 def _doubts(case: Case) -> Iterator[Reason]:
     yield from case.passage.reasons
+    if case.passage.ambiguous:
+        yield Reason.AMBIGUOUS_PAIRING
     yield from (picture.problem for picture in case.pictures if picture.problem)
-    if _differ(picture.claimed for picture in case.pictures):
+    if _same_at_both_ends(case):
+        yield Reason.SAME_PICTURE
+    if _differ(picture.claimed for picture in case.pictures) or _differ(picture.region for picture in case.pictures):
         yield Reason.CAMERA_PLATES_DIFFER
+    yield from _doubts_about_readings(case)
+
+
+def _doubts_about_readings(case: Case) -> Iterator[Reason]:
     read = [picture for picture in case.pictures if picture.text is not None]
     confirmed = [picture for picture in read if picture.doubt is None]
     if _differ(picture.text for picture in confirmed):
         yield Reason.PLATES_DIFFER
-    claims = [(picture.claimed, picture.region) for picture in case.pictures if picture.claimed]
-    contradicted = any(
-        not plates.same_plate(picture.text or "", claimed, region)
-        for picture in confirmed
-        for claimed, region in claims
-    )
+    # A reading too unsure to confirm a plate is sure enough to speak against another one.
+    shown = [picture.text for picture in read if picture.text and picture.text not in _NO_PLATE]
+    contradicted = any(not _is_among([text], picture) for text in shown for picture in case.pictures if picture.claimed)
     if contradicted or any(picture.doubt is Reason.PLATE_DISAGREES for picture in read):
         yield Reason.PLATE_DISAGREES
     unasked = next_to_read(case) is not None
@@ -145,12 +179,14 @@ def _differ(texts: Iterable[str | None]) -> bool:
 
 
 def _plate(pictures: Sequence[Picture]) -> str | None:
-    """The confirmed plate, else the best text, else what the reader said."""
+    """The confirmed plate in the spelling that was agreed on, else the best text, else what the reader said."""
     read = [picture for picture in pictures if picture.text is not None]
-    best = sorted(
-        read, key=lambda picture: (picture.doubt is not None, picture.text in (plates.NOT_RECOGNIZED, plates.NO_TEXTS))
-    )
-    return best[0].text if best else None
+    best = min(read, key=lambda picture: (picture.doubt is not None, picture.text in _NO_PLATE), default=None)
+    if best is None:
+        return None
+    if best.doubt is not None:
+        return best.text
+    return plates.repair(plates.normalise(best.text or ""), plates.layouts_of(best.region))
 
 
 def _evidence(pictures: Sequence[Picture]) -> tuple[Evidence, ...]:

@@ -64,6 +64,7 @@ class Reason(StrEnum):
     PICTURE_UNAVAILABLE = "picture_unavailable"
     PICTURE_INVALID = "picture_invalid"
     EVIDENCE_DIFFERS = "evidence_differs"
+    SAME_PICTURE = "same_picture_at_both_ends"
     PLATES_NOT_READ = "plates_not_read"
     OCR_FAILED = "ocr_failed"
     CAMERA_PLATES_DIFFER = "camera_plates_differ"

@@ -173,7 +173,7 @@ def answer_of(response: vision.AnnotateImageResponse) -> Answer:
     """The words of a response with their boxes and, where Vision states it, their confidence."""
     if response.error.code:
         return Answer(error=response.error.message or f"code {response.error.code}")
-    words = list(_words(response))
+    words = _words(response)
     if not words:
         words = [
             TextBox.of_polygon(text.description, None, _corners(text.bounding_poly))
@@ -183,15 +183,16 @@ def answer_of(response: vision.AnnotateImageResponse) -> Answer:
     return Answer(tuple(words))
 
 
-def _words(response: vision.AnnotateImageResponse) -> Iterator[TextBox]:
-    for page in response.full_text_annotation.pages:
-        for block in page.blocks:
-            for paragraph in block.paragraphs:
-                for word in paragraph.words:
-                    text = "".join(symbol.text for symbol in word.symbols)
-                    corners = _corners(word.bounding_box)
-                    if text and corners:
-                        yield TextBox.of_polygon(text, word.confidence or None, corners)
+def _words(response: vision.AnnotateImageResponse) -> list[TextBox]:
+    """A confidence of 0 is none only where no word has another: in protobuf, nought is not written."""
+    blocks = [block for page in response.full_text_annotation.pages for block in page.blocks]
+    words = [word for block in blocks for paragraph in block.paragraphs for word in paragraph.words]
+    stated = any(word.confidence for word in words)
+    return [
+        TextBox.of_polygon(text, word.confidence if stated else None, corners)
+        for word in words
+        if (text := "".join(symbol.text for symbol in word.symbols)) and (corners := _corners(word.bounding_box))
+    ]
 
 
 def _corners(polygon: vision.BoundingPoly) -> list[tuple[float, float]]:
