@@ -7,6 +7,7 @@ gives the lowest speed, and the passage is marked ambiguous: it is never fined b
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from operator import attrgetter, le
 
 import numpy as np
@@ -105,37 +106,46 @@ def _without_duplicates(ordered: Sightings) -> Sightings:
 
 def _by_region(vehicle_id: str, sightings: Sightings) -> list[tuple[str, Sightings]]:
     """Two states may issue the same plate: sightings of different regions are different vehicles."""
-    known = {sighting.plate_region for sighting in sightings if sighting.plate_region}
-    if len(known) <= 1:
+    first = sightings[0].plate_region
+    for sighting in sightings:
+        if sighting.plate_region != first:
+            break
+    else:
         return [(vehicle_id, sightings)]
     regions = sorted({sighting.plate_region or "" for sighting in sightings})
+    if len(regions) == 1 or (len(regions) == 2 and not regions[0]):
+        return [(vehicle_id, sightings)]
     return [
         (f"{vehicle_id} {region}", [sighting for sighting in sightings if (sighting.plate_region or "") == region])
         for region in regions
     ]
 
 
-def _camera_passages(section: Section, vehicle_id: str, name: str, sightings: Sightings) -> Iterator[Passage]:
+def _camera_passages(section: Section, vehicle_id: str, name: str, sightings: Sightings) -> Iterable[Passage]:
     number = section.cameras.index
     if _holds_equal_times(sightings):
         sightings = sorted(sightings, key=lambda sighting: (sighting.time_us, number(sighting.camera_id or "")))
     numbers = [number(sighting.camera_id or "") for sighting in sightings]
-    for start, end in _traversals(numbers, exit_number=len(section.cameras) - 1):
-        yield _camera_passage(section, vehicle_id, name, numbers[start:end], sightings[start:end])
+    bounds = [0, *_cuts(numbers, exit_number=len(section.cameras) - 1), len(numbers)]
+    return [
+        _camera_passage(section, vehicle_id, name, numbers[start:end], sightings[start:end])
+        for start, end in pairwise(bounds)
+    ]
 
 
-def _traversals(numbers: Sequence[int], exit_number: int) -> Iterator[tuple[int, int]]:
-    """Cut before each entry, but not before one that may be the entry of the same passage as the entry before it."""
-    start, entered, left = 0, False, False
+def _cuts(numbers: Sequence[int], exit_number: int) -> list[int]:
+    """Before each entry, but not before one that may be the entry of the same passage as the entry before it."""
+    cuts, begun, entered, left = [], False, False, False
     for at, number in enumerate(numbers):
         if number == 0:
-            if at > start and (left or not entered):
-                yield start, at
-                start, left = at, False
+            if begun and (left or not entered):
+                cuts.append(at)
+                left = False
             entered = True
         elif number == exit_number:
             left = True
-    yield start, len(numbers)
+        begun = True
+    return cuts
 
 
 def _camera_passage(section: Section, vehicle_id: str, name: str, numbers: Sequence[int], seen: Sightings) -> Passage:
