@@ -29,11 +29,13 @@ VEHICLES_PER_SECTION_S = 0.4  # what the simulator takes for natural: a higher r
 LENGTH_M = 120.0
 ENDS = (("A", 0.0), ("B", 0.00107))  # 119 m further north
 SPEEDERS = 0.002  # each one costs the local reader about half a second: at 1,000 sightings/s that is what it can take
-SIGHTINGS_PER_VEHICLE = 1.5  # as simulated, with those who leave or turn
+SIGHTINGS_PER_VEHICLE = 1.75  # as simulated, with those who leave or turn
 START_S = 8.0
 WITHOUT_TAIL = 1.3  # vehicles that come back later make the end of a scenario thin: it is left out
 POLL_S = 2.0
-LATENESS = "20s"  # the local runner keeps every session so long: memory can be flat only after that
+SESSION_GAP_S = 15.0  # at the limit a vehicle needs 11 s
+LATENESS_S = 20.0
+WARM_UP_S = SESSION_GAP_S + LATENESS_S + 10.0  # the local runner keeps every session so long: memory is flat after that
 DEADLINE_S = 300.0
 REST_S = 50.0
 IN_PASSAGES = "SUM(IF('superseded' IN UNNEST(reasons), 0, n_sightings))"  # each sighting is in one passage
@@ -58,7 +60,8 @@ class Run:
         command += ["--input_subscription", names.input_subscription, "--output_topic", names.output_topic]
         command += ["--rejected_topic", names.rejected_topic, "--dataset", names.dataset]
         command += ["--evidence_bucket", names.evidence_bucket, "--sections", str(sections)]
-        command += ["--privacy_secret", str(folder / "secret"), "--allowed_lateness", LATENESS]
+        command += ["--privacy_secret", str(folder / "secret"), "--allowed_lateness", f"{LATENESS_S:g}s"]
+        command += ["--session_gap", f"{SESSION_GAP_S:g}s"]
         with (folder / "pipeline.log").open("wb") as log:
             return subprocess.Popen(command, stdout=log, stderr=log)
 
@@ -137,7 +140,7 @@ def _measure(run: Run, config: Config, sightings: int) -> dict[str, float]:
     stored_s = run.wait_for("sightings", sent, begin)
     cpu = machine.cpu_s(run.pipeline.pid) - cpu
     passages = run.wait_for_rest("passages")
-    warm = run.memory_mb[len(run.memory_mb) // 3 :]
+    warm, last = _memory_mb(run.memory_mb, published_s)
     return {
         "sightings": sent,
         "passages": passages,
@@ -149,9 +152,16 @@ def _measure(run: Run, config: Config, sightings: int) -> dict[str, float]:
         "lost": sent - run.count("latest_sightings"),
         "lost_in_passages": sent - run.count("latest_passages", IN_PASSAGES),
         "pipeline_cpu_us_per_sighting": round(cpu / sent * 1e6),
-        "memory_mb_first_third": round(warm[0]),
-        "memory_mb_end": round(warm[-1]),
+        "memory_mb_after_warm_up": round(warm),
+        "memory_mb_at_end": round(last),
     }
+
+
+def _memory_mb(samples: list[float], published_s: float) -> tuple[float, float]:
+    """The most that was used in each half of the time after the warm-up in which sightings were published."""
+    steady = samples[round(WARM_UP_S / POLL_S) : round(published_s / POLL_S)] or samples
+    half = len(steady) // 2
+    return max(steady[: half or 1]), max(steady[half:])
 
 
 def _publish(scenario: Scenario, sink: PubsubSink, sightings: int) -> int:

@@ -27,7 +27,7 @@ from apache_beam.transforms import core, trigger, userstate
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.utils.timestamp import MAX_TIMESTAMP
 
-TIMER_PERIOD_S = 0.5  # how late a timer may fire: far below any session gap
+TIMER_PERIOD_S = 1.0  # how late a timer may fire: far below any session gap
 PRUNE_PERIOD_S = 5.0
 REST_S = 0.001
 
