@@ -63,6 +63,7 @@ class Summary:
     right: int
     wrong: int
     missed: int
+    unprovable: int
     seconds_to_services_up: float
     seconds_to_first_fine: float | None
     seconds: float
@@ -169,6 +170,7 @@ def summarise(
         right=result.right,
         wrong=result.wrong,
         missed=result.missed,
+        unprovable=result.unprovable,
         seconds_to_services_up=round(times.services_up, 1),
         seconds_to_first_fine=None if times.first_fine is None else round(times.first_fine, 1),
         seconds=round(times.total, 1),

@@ -164,9 +164,9 @@ def _tell(summary: Summary, result: Score, out: Folder, screen: Screen) -> None:
     screen.item(
         "score",
         f"{summary.right} right, {summary.wrong} wrong, {summary.missed} missed, "
-        f"{summary.reviews} for a person; {summary.violations} true violations",
+        f"{summary.unprovable} not provable, {summary.reviews} for a person; {summary.violations} true violations",
     )
-    for finding in (*result.of(Verdict.WRONG), *result.of(Verdict.MISSED)):
+    for finding in (*result.of(Verdict.WRONG), *result.of(Verdict.MISSED), *result.of(Verdict.UNPROVABLE)):
         screen.item("", f"{finding.verdict}: {finding.vehicle_id} in {finding.section_id}: {finding.explanation}")
     screen.item("sightings", summary.sightings_line)
     screen.item("passages", summary.passages_line)

@@ -21,7 +21,8 @@ from generator.config import (
     parse_coordinates,
     parse_faults,
 )
-from pipeline.enforcement.sections import Network, SectionError, parse_limit_kmh, parse_network
+from pipeline.enforcement.sections import Network, parse_limit_kmh, parse_network
+from pipeline.enforcement.survey import SectionError
 
 TOPIC = re.compile(r"projects/[^/\s]+/topics/[^/\s]+")
 SHORT_TOPIC = re.compile(r"[A-Za-z][A-Za-z0-9._~+%-]{2,254}")

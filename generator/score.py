@@ -1,7 +1,8 @@
 """The score of a run: fines against the truth of the traffic.
 
 A fine is right when that plate truly was over the limit, in that section, at that time, at about that speed. Everything
-else that was issued is wrong. A true violation that was neither fined nor put before a person is missed.
+else that was issued is wrong. A true violation that was neither fined nor put before a person is missed, unless it lies
+within the errors that the section file declares: then nobody could have proven it.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Verdict(StrEnum):
     RIGHT = "right"
     WRONG = "wrong"
     MISSED = "missed"
+    UNPROVABLE = "not provable"
     REVIEW_OF_VIOLATION = "review of a violation"
     REVIEW_OF_INNOCENT = "review of an innocent"
     WITHDRAWN = "withdrawn"
@@ -60,7 +62,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Score:
-    """How fines compare with the truth. right + missed + reviewed violations = true violations."""
+    """How fines compare with the truth. right + missed + unprovable + reviewed violations = all."""
 
     findings: tuple[Finding, ...]
     violations: int
@@ -82,8 +84,13 @@ class Score:
 
     @property
     def missed(self) -> int:
-        """Violations neither fined nor under review."""
+        """Provable violations neither fined nor under review."""
         return len(self.of(Verdict.MISSED))
+
+    @property
+    def unprovable(self) -> int:
+        """Violations within the declared errors, neither fined nor under review."""
+        return len(self.of(Verdict.UNPROVABLE))
 
     @property
     def reviews(self) -> int:
@@ -178,7 +185,8 @@ class _Judge:
         passage = self._passages[number]
         why = f"drove {passage.avg_speed_kmh:.2f} km/h where {passage.limit_kmh:.2f} is allowed"
         why += ", fine withdrawn" if number in self._withdrawn else ""
-        return Finding(Verdict.MISSED, passage.section_id, passage.vehicle_id, why + _touched(passage))
+        verdict = Verdict.MISSED if passage.provable else Verdict.UNPROVABLE
+        return Finding(verdict, passage.section_id, passage.vehicle_id, why + _touched(passage))
 
     def _near(self, fine: FineMessage) -> Iterator[int]:
         """True passages of the fined vehicle in that section that overlap with the fine's time."""

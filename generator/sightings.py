@@ -19,6 +19,8 @@ from generator.roads import routes_of
 from generator.traffic import FLOW_PER_ROUTE
 from generator.truth import TruePassage, TruthRecord, TruthSummary
 from pipeline.enforcement.model import Coordinates
+from pipeline.enforcement.sections import Section
+from pipeline.enforcement.speed import guaranteed_minimum_kmh
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -243,6 +245,7 @@ class SightingScenario:
                 basis="distance_time",
                 faults=faults[i],
                 event_ids=event_ids[i],
+                provable=over[i] and _is_provable(section, int(part.travel_us[i]) / 1e6),
             )
 
     def _faults(self, rows: Ints) -> list[tuple[str, ...]]:
@@ -278,3 +281,9 @@ def _pictured(pictures: Pictures, crossings: Crossings, passages: list[SectionPa
         if name in feed.touched:
             suspected[crossings.vehicle[feed.touched[name]]] = True
     return suspected[crossings.vehicle]
+
+
+def _is_provable(section: Section, travel_time_s: float) -> bool:
+    """Whether even clocks that make the travel time as long as they can leave the guaranteed minimum over the limit."""
+    longest_s = travel_time_s + section.errors.time_s
+    return guaranteed_minimum_kmh(section.distance_m, longest_s, section.errors) > section.limit_kmh

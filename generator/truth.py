@@ -17,6 +17,7 @@ class TruePassage(msgspec.Struct, frozen=True, tag="passage", tag_field="kind"):
     vehicle_id: as published where nothing is misread. Times are RFC 3339 at microseconds. avg_speed_kmh is
     distance_m over travel_time_s; over: whether it exceeds limit_kmh. basis: distance_time, or point_speeds where the
     sightings carry no time (then entry and exit are those of the model, not of anything published).
+    provable: over by more than the errors that the section file declares can hide, whichever way they fall.
     plate is None where nothing shows it. faults: those that touched a sighting of it. event_ids: its sightings.
     """
 
@@ -35,6 +36,7 @@ class TruePassage(msgspec.Struct, frozen=True, tag="passage", tag_field="kind"):
     basis: str
     faults: tuple[str, ...] = ()
     event_ids: tuple[str, ...] = ()
+    provable: bool = True
 
 
 class TruthSummary(msgspec.Struct, frozen=True, tag="summary", tag_field="kind"):

@@ -18,7 +18,8 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from pipeline import secret
 from pipeline.enforcement import sections
 from pipeline.enforcement.intake import Intake
-from pipeline.enforcement.sections import Network, SectionError
+from pipeline.enforcement.sections import Network
+from pipeline.enforcement.survey import SectionError
 
 LOCAL_RUNNERS = ("DirectRunner", "BundleBasedDirectRunner", "FnApiRunner", "PrismRunner")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)")

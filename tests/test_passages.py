@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.enforcement import passages, policy
-from pipeline.enforcement.model import Basis, Outcome, Passage, Reason, Session, Sighting, passage_id
+from pipeline.enforcement.model import Basis, ErrorBudget, Outcome, Passage, Reason, Session, Sighting, passage_id
 from pipeline.enforcement.passages import split_sessions
 from pipeline.enforcement.sections import Section
 
@@ -61,6 +61,8 @@ def test_entry_and_exit_are_one_passage():
         basis=Basis.DISTANCE_TIME,
         entry=first,
         exit=last,
+        min_speed_kmh=40.0,
+        errors=ErrorBudget(),
     )
 
 

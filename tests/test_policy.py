@@ -14,7 +14,8 @@ T0_US = 1_776_000_000_000_000
 
 
 def passage(avg_speed_kmh: float | None, limit_kmh: float = 40.2336, **fields: object) -> Passage:
-    return Passage("p", "s", "A", limit_kmh, T0_US, T0_US + 1, 2, avg_speed_kmh=avg_speed_kmh, **fields)
+    speeds = {"avg_speed_kmh": avg_speed_kmh, "min_speed_kmh": avg_speed_kmh} | fields
+    return Passage("p", "s", "A", limit_kmh, T0_US, T0_US + 1, 2, **speeds)
 
 
 def measured(section: Section, travel_us: int) -> Passage:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from pipeline.enforcement import records
-from pipeline.enforcement.model import Basis, Message, Outcome, Passage, Reason, Sighting, Status
+from pipeline.enforcement.model import Basis, ErrorBudget, Message, Outcome, Passage, Reason, Sighting, Status
 from pipeline.enforcement.privacy import Pseudonyms
 from pipeline.enforcement.sections import Section
 
@@ -28,6 +28,8 @@ PASSAGE = Passage(
     basis=Basis.DISTANCE_TIME,
     outcome=Outcome.CLEAR,
     exit=LAST,
+    min_speed_kmh=39.5,
+    errors=ErrorBudget(1.0, 0.2, 0.1),
 )
 SECTION = Section("s", 40.2336, name="First Avenue")
 OPEN, CLOSED = Pseudonyms(None), Pseudonyms(b"0123456789abcdef")
@@ -85,6 +87,10 @@ def test_fine_on_the_wire():
             {"camera_id": "G0", "image_url": "gs://e/0.jpg", "sha256": "ab", "text": "X", "confidence": 0.5},
         ],
         "schema_version": 1,
+        "min_speed": 39.5,
+        "length_error_m": 1.0,
+        "clock_error_s": 0.2,
+        "resolution_s": 0.1,
     }
 
 
@@ -114,6 +120,10 @@ def test_passage_on_the_wire():
         "n_sightings": 2,
         "coordinates": [40.75, -73.98],
         "schema_version": 1,
+        "min_speed": 39.5,
+        "length_error_m": 1.0,
+        "clock_error_s": 0.2,
+        "resolution_s": 0.1,
     }
 
 

@@ -3,13 +3,13 @@
 import pytest
 
 from pipeline.enforcement.sections import (
-    SectionError,
     doubts,
     parse_limit_kmh,
     parse_network,
     parse_speed_kmh,
     single_track,
 )
+from pipeline.enforcement.survey import SectionError
 
 CAMERAS = """
 cameras:

@@ -106,11 +106,26 @@ class Sighting(msgspec.Struct, frozen=True, array_like=True, gc=False):
     extra: str | None = None
 
 
+class ErrorBudget(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """By how much at most the terms of a measurement may be off: the surveyed length, and the times of entry and exit
+    together, by their clocks and by the steps in which they are stamped."""
+
+    length_m: float = 0.0
+    clock_s: float = 0.0
+    resolution_s: float = 0.0
+
+    @property
+    def time_s(self) -> float:
+        """By how much the travel time may be off."""
+        return self.clock_s + self.resolution_s
+
+
 class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One vehicle's way through one section, or the part of it that was seen.
 
     `entry` and `exit` are the sightings the measurement rests on; `first_us` and `last_us` the first and last time
-    the vehicle was seen on this passage. `outcome` is None while a suspected violation is not decided.
+    the vehicle was seen on this passage. `min_speed_kmh` is the lowest average speed that the evidence allows: the
+    shortest length over the longest time within `errors`. `outcome` is None while a suspected violation is not decided.
     """
 
     passage_id: str
@@ -130,6 +145,8 @@ class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reasons: tuple[Reason, ...] = ()
     entry: Sighting | None = None
     exit: Sighting | None = None
+    min_speed_kmh: float | None = None
+    errors: ErrorBudget | None = None
 
 
 class Passages(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from operator import attrgetter, le
+from typing import NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
 
 from pipeline.enforcement import speed
-from pipeline.enforcement.model import Basis, Outcome, Passage, Reason, Session, Sighting, passage_id
+from pipeline.enforcement.model import Basis, ErrorBudget, Outcome, Passage, Reason, Session, Sighting, passage_id
 from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
 from pipeline.enforcement.sections import Section
 
@@ -25,6 +26,7 @@ MIN_TRACK_M = 50.0
 MIN_COVERAGE = 0.5  # of a section's line
 MAX_OFFSET_M = 200.0  # from a section's line
 SHORT_LEG = 0.1  # of the mean leg of a track
+UNDECLARED = ErrorBudget()  # of a radar track nobody declares one
 TRACK_NOISE_M = 10.0  # how far a radar track's point may lie behind the one before it
 
 
@@ -160,7 +162,7 @@ def _camera_passage(section: Section, vehicle_id: str, name: str, numbers: Seque
         reasons = (Reason.ENTRY_MISSING,) * (entry is None) + (Reason.EXIT_MISSING,) * (leaving is None)
         return _unmeasurable(passage, entry, leaving, reasons)
     ambiguous = any(map(le, numbers[1:], numbers))
-    return _timed(passage, entry, leaving, section.distance_m, ambiguous=ambiguous)
+    return _timed(passage, entry, leaving, section.distance_m, section.errors, ambiguous=ambiguous)
 
 
 def _track_passage(section: Section, vehicle_id: str, name: str, sightings: Sightings) -> Iterator[Passage]:
@@ -180,7 +182,7 @@ def _track_passage(section: Section, vehicle_id: str, name: str, sightings: Sigh
 
 def _by_time(passage: Passage, points: Sightings, along: speed.Metres) -> Passage:
     backwards = bool((np.diff(along) < -TRACK_NOISE_M).any())
-    return _timed(passage, points[0], points[-1], float(along[-1] - along[0]), ambiguous=backwards)
+    return _timed(passage, points[0], points[-1], float(along[-1] - along[0]), UNDECLARED, ambiguous=backwards)
 
 
 def _is_fragment(section: Section, points: Sightings, along: speed.Metres) -> bool:
@@ -224,7 +226,8 @@ def _by_point_speeds(passage: Passage, points: Sightings, along: speed.Metres) -
     legs = np.diff(chainages)
     # Points that nearly coincide may be those of two trips: without times nothing else tells them apart.
     ambiguous = bool((legs < SHORT_LEG * legs.mean()).any())
-    return _measured(passage, entry, leaving, float(legs.sum()), travel_time_s, Basis.POINT_SPEEDS, ambiguous=ambiguous)
+    terms = _Terms(float(legs.sum()), travel_time_s, Basis.POINT_SPEEDS, UNDECLARED)
+    return _measured(passage, entry, leaving, terms, ambiguous=ambiguous)
 
 
 def _seen(section: Section, vehicle_id: str, name: str, seen: Sightings) -> Passage:
@@ -246,32 +249,37 @@ def _unmeasurable(
     return replace(passage, outcome=Outcome.UNMEASURABLE, reasons=reasons, entry=entry, exit=leaving)
 
 
-def _timed(passage: Passage, entry: Sighting, leaving: Sighting, distance_m: float, *, ambiguous: bool) -> Passage:
+def _timed(
+    passage: Passage, entry: Sighting, leaving: Sighting, distance_m: float, errors: ErrorBudget, *, ambiguous: bool
+) -> Passage:
     travel_time_s = (leaving.time_us - entry.time_us) / 1_000_000
     # Publishing times say when a message was sent, not when the vehicle passed: no fine may rest on them.
     ambiguous = ambiguous or not (entry.timed and leaving.timed)
-    return _measured(passage, entry, leaving, distance_m, travel_time_s, Basis.DISTANCE_TIME, ambiguous=ambiguous)
+    terms = _Terms(distance_m, travel_time_s, Basis.DISTANCE_TIME, errors)
+    return _measured(replace(passage, last_us=leaving.time_us), entry, leaving, terms, ambiguous=ambiguous)
 
 
-def _measured(
-    passage: Passage,
-    entry: Sighting,
-    leaving: Sighting,
-    distance_m: float,
-    travel_time_s: float,
-    basis: Basis,
-    *,
-    ambiguous: bool,
-) -> Passage:
+class _Terms(NamedTuple):
+    """What an average speed is made of."""
+
+    distance_m: float
+    travel_time_s: float
+    basis: Basis
+    errors: ErrorBudget
+
+
+def _measured(passage: Passage, entry: Sighting, leaving: Sighting, terms: _Terms, *, ambiguous: bool) -> Passage:
+    distance_m, travel_time_s, basis, errors = terms
     missing = Reason.NO_DISTANCE if distance_m <= 0 else Reason.NO_TRAVEL_TIME if travel_time_s <= 0 else None
     if missing:
         return replace(_unmeasurable(passage, entry, leaving, (missing,)), ambiguous=ambiguous)
     return replace(
         passage,
-        last_us=leaving.time_us if basis is Basis.DISTANCE_TIME else passage.last_us,
         distance_m=distance_m,
         travel_time_s=travel_time_s,
         avg_speed_kmh=speed.average_speed_kmh(distance_m, travel_time_s),
+        min_speed_kmh=speed.guaranteed_minimum_kmh(distance_m, travel_time_s, errors),
+        errors=errors,
         basis=basis,
         ambiguous=ambiguous,
         entry=entry,

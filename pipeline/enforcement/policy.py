@@ -15,11 +15,12 @@ IMPLAUSIBLE_KMH = 250.0
 def decide(passage: Passage, tolerance_kmh: float = 0.0) -> Passage:
     """The passage with outcome clear, or without outcome where a violation is suspected.
 
+    What counts is the lowest speed that the evidence allows, never the best estimate.
     Doubts about a suspected violation stand in its reasons and keep it from being fined without a person.
     """
-    if passage.outcome is not None or passage.avg_speed_kmh is None:
+    if passage.outcome is not None or passage.min_speed_kmh is None:
         return passage
-    if passage.avg_speed_kmh <= passage.limit_kmh + tolerance_kmh + MARGIN_KMH:
+    if passage.min_speed_kmh <= passage.limit_kmh + tolerance_kmh + MARGIN_KMH:
         return replace(passage, outcome=Outcome.CLEAR)
     return replace(passage, reasons=tuple(_doubts(passage)))
 

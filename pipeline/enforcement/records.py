@@ -44,7 +44,11 @@ class SightingRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class PassageRecord(msgspec.Struct, frozen=True, gc=False):
-    """One revision of a passage; vehicle_id is a pseudonym unless privacy is off. avg_speed is in km/h."""
+    """One revision of a passage; vehicle_id is a pseudonym unless privacy is off. avg_speed is in km/h.
+
+    min_speed, on which the decision rests: the shortest length over the longest time within the errors, in km/h.
+    clock_error_s and resolution_s are those of entry and exit together.
+    """
 
     passage_id: str
     revision: int
@@ -63,6 +67,10 @@ class PassageRecord(msgspec.Struct, frozen=True, gc=False):
     n_sightings: int
     coordinates: Coordinates | None
     schema_version: int = model.SCHEMA_VERSION
+    min_speed: float | None = None
+    length_error_m: float | None = None
+    clock_error_s: float | None = None
+    resolution_s: float | None = None
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):
@@ -99,6 +107,10 @@ class Fine(msgspec.Struct, frozen=True, gc=False):
     basis: Basis | None
     evidence: tuple[Evidence, ...]
     schema_version: int = model.SCHEMA_VERSION
+    min_speed: float | None = None
+    length_error_m: float | None = None
+    clock_error_s: float | None = None
+    resolution_s: float | None = None
 
 
 class PublicPassage(msgspec.Struct, frozen=True, gc=False):
@@ -176,7 +188,15 @@ def passage_record(passage: Passage, pseudonyms: Pseudonyms) -> PassageRecord:
         passage.reasons,
         passage.n_sightings,
         last_coordinates(passage),
+        model.SCHEMA_VERSION,
+        passage.min_speed_kmh,
+        *_errors(passage),
     )
+
+
+def _errors(passage: Passage) -> tuple[float, float, float] | tuple[None, None, None]:
+    errors = passage.errors
+    return (None, None, None) if errors is None else (errors.length_m, errors.clock_s, errors.resolution_s)
 
 
 def last_coordinates(passage: Passage) -> Coordinates | None:
@@ -196,6 +216,7 @@ def fine(
 ) -> Fine:
     """The message about a suspected violation. Its picture shows the exit if there is one, else the entry."""
     kept = [item.image_url for item in evidence if item.image_url]
+    length_error_m, clock_error_s, resolution_s = _errors(passage)
     return Fine(
         radar_id=passage.section_id,
         vehicle_id=passage.vehicle_id,
@@ -217,6 +238,10 @@ def fine(
         limit_kmh=passage.limit_kmh,
         basis=passage.basis,
         evidence=evidence,
+        min_speed=passage.min_speed_kmh,
+        length_error_m=length_error_m,
+        clock_error_s=clock_error_s,
+        resolution_s=resolution_s,
     )
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from itertools import pairwise
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import yaml
 
-from pipeline.enforcement.model import Coordinates
-from pipeline.enforcement.speed import line_length_m, plane_m
+from pipeline.enforcement.model import Coordinates, ErrorBudget
+from pipeline.enforcement.speed import line_length_m
+from pipeline.enforcement.survey import SectionError, legs, refuse_unprovable
 
 KMH_PER_MPH = 1.609344
 SLOWEST_KMH = 10.0
@@ -26,12 +26,13 @@ LOWEST_LIMIT_KMH, HIGHEST_LIMIT_KMH = 1.0, 300.0
 _NAME = re.compile(r"[^/\\#?*\[\]]{1,128}")
 _NAME_ALLOWED = "a name of at most 128 printable characters, not . or .., without / \\ # ? * [ ] and spaces at its ends"
 
-# By how much the stated places of two cameras may be too far apart.
-PLACE_ERROR_M, PLACE_ERROR_SHARE = 30.0, 0.02
 
+class Camera(msgspec.Struct, frozen=True):
+    """Where a camera stands, by how much its clock may be off, and in what steps it stamps the time."""
 
-class SectionError(ValueError):
-    """A mistake in a section file or in an option about sections, worded for the person who made it."""
+    location: Coordinates
+    clock_error_s: float = 0.0
+    resolution_s: float = 0.0
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -44,6 +45,7 @@ class Section(msgspec.Struct, frozen=True):
     cameras: tuple[str, ...] = ()
     length_m: tuple[float, ...] = ()
     line: tuple[Coordinates, ...] = ()
+    errors: ErrorBudget = ErrorBudget()
 
     @property
     def distance_m(self) -> float:
@@ -95,6 +97,7 @@ def parse_network(text: str) -> Network:
     document = _load_yaml(text)
     _known(document, {"cameras", "sections"}, "file")
     cameras = _cameras(document.get("cameras") or {})
+    places = {name: camera.location for name, camera in cameras.items()}
     found = document.get("sections")
     if not isinstance(found, list) or not found:
         raise _error("sections", found, "a list of at least one section")
@@ -104,69 +107,28 @@ def parse_network(text: str) -> Network:
         if section.section_id in sections:
             raise _error(f"sections[{number}].id", section.section_id, "an id that no other section has")
         sections[section.section_id] = section
-    return Network(cameras=cameras, sections=sections, by_camera=_by_camera(sections))
+    return Network(cameras=places, sections=sections, by_camera=_by_camera(sections))
 
 
 def doubts(network: Network) -> tuple[str, ...]:
     """What may be a mistake in a section file that can be used, a line for each."""
-    found = (leg for section in network.sections.values() for leg in _legs_of(section, network.cameras))
     return tuple(
         f"{leg}; if that is not the shortest drivable length, every speed is too high. Check it"
-        for leg in found
+        for section in network.sections.values()
+        for leg in legs(section.section_id, section.cameras, section.length_m, network.cameras)
         if leg.length_m > leg.doubtful_m
     )
 
 
-class _Leg(NamedTuple):
-    """A surveyed length between two cameras, and the straight line between their places.
-
-    No road is shorter than the straight line. One that is much longer is seldom the shortest drivable way, and makes
-    every speed too high, which is worse. At the ends of a loop the places say nothing of the length: a long one needs a
-    camera in between, so that each of its legs can be compared.
-    """
-
-    section_id: str
-    entry: str
-    exit: str
-    length_m: float
-    straight_m: float
-
-    @property
-    def shortest_m(self) -> float:
-        return max(self.straight_m * (1 - PLACE_ERROR_SHARE) - PLACE_ERROR_M, 0.0)
-
-    @property
-    def doubtful_m(self) -> float:
-        return self.straight_m * 2 + 200
-
-    @property
-    def longest_m(self) -> float:
-        return self.straight_m * 10 + 1000
-
-    def __str__(self) -> str:
-        return (
-            f"section {self.section_id}: length_m: found {self.length_m:g} for the leg from {self.entry} to "
-            f"{self.exit}, which are {self.straight_m:.1f} m apart in a straight line"
-        )
-
-
-def _legs_of(section: Section, cameras: Mapping[str, Coordinates]) -> Iterator[_Leg]:
-    for (entry, leaving), length_m in zip(pairwise(section.cameras), section.length_m, strict=True):
-        yield _Leg(section.section_id, entry, leaving, length_m, _straight_m(cameras[entry], cameras[leaving]))
-
-
-def _refuse_impossible(leg: _Leg) -> None:
-    if not leg.shortest_m <= leg.length_m <= leg.longest_m:
-        raise SectionError(
-            f"{leg}; allowed: from {leg.shortest_m:.1f} m (the straight line less {PLACE_ERROR_SHARE:.0%} and "
-            f"{PLACE_ERROR_M:g} m, the places' error) to {leg.longest_m:.1f} m (ten times it and 1 km). Correct the "
-            "length or the cameras' locations; on a road that winds so much, put a camera in between."
-        )
-
-
-def _straight_m(one: Coordinates, other: Coordinates) -> float:
-    """The plane touches the earth half-way in latitude, where its error is least."""
-    return math.dist(*plane_m((one, other), ((one[0] + other[0]) / 2, one[1])))
+def undeclared(network: Network) -> tuple[str, ...]:
+    """A line if there are sections whose clocks nobody vouches for."""
+    exact = [name for name, section in network.sections.items() if section.cameras and section.errors.time_s == 0]
+    if not exact:
+        return ()
+    return (
+        f"sections {', '.join(exact[:5])}{', ...' if exact[5:] else ''}: no clock_error_s is declared for their "
+        "cameras; their clocks are taken to be exact, and a speed just over the limit is a violation",
+    )
 
 
 def _by_camera(sections: Mapping[str, Section]) -> dict[str, tuple[str, ...]]:
@@ -216,17 +178,23 @@ def _known(entry: Mapping[str, Any], allowed: set[str], field: str) -> None:
             raise _error(f"{field}.{key}", key, f"only the keys {', '.join(sorted(allowed))}")
 
 
-def _cameras(found: object) -> dict[str, Coordinates]:
+def _cameras(found: object) -> dict[str, Camera]:
     if not isinstance(found, dict):
         raise _error("cameras", found, "a mapping from camera name to {location: [lat, lon]}")
-    cameras = {}
-    for name, entry in found.items():
-        field = f"cameras.{name}"
-        if not isinstance(entry, dict):
-            raise _error(field, entry, "{location: [lat, lon]}")
-        _known(entry, {"location"}, field)
-        cameras[_name(name, "cameras")] = _coordinates(entry.get("location"), f"{field}.location")
-    return cameras
+    return {_name(name, "cameras"): _camera(entry, f"cameras.{name}") for name, entry in found.items()}
+
+
+def _camera(entry: object, field: str) -> Camera:
+    if not isinstance(entry, dict):
+        raise _error(field, entry, "{location: [lat, lon]}")
+    _known(entry, {"location", "clock_error_s", "resolution_s"}, field)
+    return Camera(
+        _coordinates(entry.get("location"), f"{field}.location"),
+        *(
+            _number(entry.get(name, "0"), f"{field}.{name}", "seconds, from 0 to 60", lambda value: 0 <= value <= 60)
+            for name in ("clock_error_s", "resolution_s")
+        ),
+    )
 
 
 def _coordinates(found: object, field: str) -> Coordinates:
@@ -245,18 +213,16 @@ def _number(found: object, field: str, allowed: str, accept: Callable[[float], b
     return float(found)
 
 
-def _section(entry: object, field: str, cameras: Mapping[str, Coordinates]) -> Section:
+def _section(entry: object, field: str, cameras: Mapping[str, Camera]) -> Section:
     if not isinstance(entry, dict):
         raise _error(field, entry, "a mapping with id, limit and cameras or line")
     section_id = _name(entry.get("id"), f"{field}.id")
     field = f"section {section_id}"
-    _known(entry, {"id", "name", "region", "cameras", "length_m", "line", "limit"}, field)
+    _known(entry, {"id", "name", "region", "cameras", "length_m", "length_error_m", "line", "limit"}, field)
     names = _camera_names(entry.get("cameras") or [], f"{field}: cameras", cameras)
-    line = tuple(_coordinates(point, f"{field}: line") for point in _list(entry.get("line"), f"{field}: line"))
+    line = _line(entry.get("line"), f"{field}: line")
     if bool(names) == bool(line):
         raise SectionError(f"{field}: a section has either cameras with length_m, or a line. Give exactly one of them.")
-    if line and (len(line) < 2 or line_length_m(line) <= 0):
-        raise _error(f"{field}: line", entry.get("line"), "at least two different points")
     section = Section(
         section_id=section_id,
         limit_kmh=parse_limit_kmh(entry.get("limit"), f"{field}: limit"),
@@ -265,10 +231,40 @@ def _section(entry: object, field: str, cameras: Mapping[str, Coordinates]) -> S
         cameras=names,
         length_m=_legs(entry.get("length_m"), f"{field}: length_m", names),
         line=line,
+        errors=_errors(entry.get("length_error_m"), f"{field}: length_error_m", [cameras[name] for name in names]),
     )
-    for leg in _legs_of(section, cameras):
-        _refuse_impossible(leg)
+    _refuse_unfit(section, cameras)
     return section
+
+
+def _line(found: object, field: str) -> tuple[Coordinates, ...]:
+    line = tuple(_coordinates(point, field) for point in _list(found, field))
+    if line and (len(line) < 2 or line_length_m(line) <= 0):
+        raise _error(field, found, "at least two different points")
+    return line
+
+
+def _errors(found: object, field: str, cameras: Sequence[Camera]) -> ErrorBudget:
+    """The errors of the length and of the times at the first and the last camera."""
+    of_legs = _list(found, field)
+    if of_legs and len(of_legs) != len(cameras) - 1:
+        raise _error(field, found, f"one error for each of the {max(len(cameras) - 1, 0)} legs, or none at all")
+    allowed = "metres, from 0 to 10,000"
+    lengths_m = (_number(error, field, allowed, lambda value: 0 <= value <= 10_000) for error in of_legs)
+    ends = (*cameras[:1], *cameras[-1:])
+    return ErrorBudget(
+        math.fsum(lengths_m),
+        math.fsum(camera.clock_error_s for camera in ends),
+        math.fsum(camera.resolution_s for camera in ends),
+    )
+
+
+def _refuse_unfit(section: Section, cameras: Mapping[str, Camera]) -> None:
+    places = {name: cameras[name].location for name in section.cameras}
+    for leg in legs(section.section_id, section.cameras, section.length_m, places):
+        leg.refuse_impossible()
+    if section.cameras:
+        refuse_unprovable(section.section_id, section.distance_m, section.limit_kmh, section.errors)
 
 
 def _name(found: object, field: str) -> str:
@@ -287,7 +283,7 @@ def _list(found: object, field: str) -> list[Any]:
     return found
 
 
-def _camera_names(found: object, field: str, cameras: Mapping[str, Coordinates]) -> tuple[str, ...]:
+def _camera_names(found: object, field: str, cameras: Mapping[str, Camera]) -> tuple[str, ...]:
     names = tuple(str(name) for name in _list(found, field))
     for name in names:
         if name not in cameras:

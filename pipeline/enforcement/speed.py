@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.enforcement.model import Coordinates
+from pipeline.enforcement.model import Coordinates, ErrorBudget
 
 EQUATOR_RADIUS_M = 6_378_137.0  # WGS 84, as GPS receivers use it
 ECCENTRICITY_SQUARED = 6.694379990141e-3
@@ -22,6 +22,11 @@ Metres = npt.NDArray[np.float64]
 def average_speed_kmh(distance_m: float, travel_time_s: float) -> float:
     """Distance over time in km/h; the time must be positive."""
     return distance_m * 3.6 / travel_time_s
+
+
+def guaranteed_minimum_kmh(distance_m: float, travel_time_s: float, errors: ErrorBudget) -> float:
+    """The lowest average speed in km/h that the evidence allows: the shortest distance over the longest time."""
+    return average_speed_kmh(max(distance_m - errors.length_m, 0.0), travel_time_s + errors.time_s)
 
 
 def plane_m(points: Sequence[Coordinates], origin: Coordinates) -> Metres:

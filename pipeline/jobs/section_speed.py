@@ -48,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
     """Check the command line, build the graph and run it; the exit status."""
     options = command_line.parse(argv)
     settings = command_line.check(options)
-    for doubt in sections.doubts(settings.network):
+    for doubt in sections.doubts(settings.network) + sections.undeclared(settings.network):
         print(f"python -m pipeline: warning: {doubt}", file=sys.stderr)
     if settings.privacy_secret is None:
         print("privacy is off: sightings and passages are stored under the vehicles' own names", file=sys.stderr)
