@@ -86,6 +86,8 @@ def _speed(fine: Fine, avg_speed_kmh: float) -> Iterator[str]:
     if over_kmh > 0:
         yield (f'<div class="gauge"><i style="flex:{fine.limit_kmh:.1f}"></i><i style="flex:{over_kmh:.1f}"></i></div>')
     yield f'<div class="sum">{arithmetic(fine)}<span class="quiet">limit {wording.limit(fine.limit_kmh)}</span></div>'
+    if least := at_least(fine):
+        yield f'<div class="sum quiet">{least}</div>'
 
 
 def arithmetic(fine: Fine) -> str:
@@ -94,6 +96,18 @@ def arithmetic(fine: Fine) -> str:
         return "not measured"
     basis = " (time from the speed at each point)" if fine.basis is Basis.POINT_SPEEDS else ""
     return f"{fine.distance_m:,.1f} m ÷ {fine.travel_time_s:,.3f} s × 3.6 = {fine.avg_speed:.2f} km/h{basis}"
+
+
+def at_least(fine: Fine) -> str:
+    """The shortest length ÷ the longest time that the declared errors allow; empty where none are declared."""
+    if fine.distance_m is None or fine.travel_time_s is None or fine.min_speed is None:
+        return ""
+    error_m, error_s = fine.length_error_m or 0.0, (fine.clock_error_s or 0.0) + (fine.resolution_s or 0.0)
+    if not error_m and not error_s:
+        return ""
+    shortest = f"({fine.distance_m:,.1f} − {error_m:,.1f}) m" if error_m else f"{fine.distance_m:,.1f} m"
+    longest = f"({fine.travel_time_s:,.3f} + {error_s:,.3f}) s" if error_s else f"{fine.travel_time_s:,.3f} s"
+    return f"at least {shortest} ÷ {longest} × 3.6 = {fine.min_speed:.2f} km/h: this decides"
 
 
 def _times(fine: Fine) -> str:

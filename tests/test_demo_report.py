@@ -12,7 +12,7 @@ from demo_samples import NO_FINES, SECTION, STORED, issued, review, truth_of, vi
 from PIL import Image
 
 from demo import ledger, wording
-from demo.cases import arithmetic
+from demo.cases import arithmetic, at_least
 from demo.findings import Findings
 from demo.flow import flow
 from demo.histogram import Bins, histogram
@@ -119,6 +119,13 @@ def test_hostile_reading_camera_payload_and_section_are_escaped() -> None:
     html = page(replace(found, sections=(section,), folder=Path(HOSTILE)))
     assert "script" not in parsed(html).seen
     assert html.count("&lt;script&gt;alert") >= 6
+
+
+def test_least_speed_shows_the_errors_that_were_declared() -> None:
+    fine = msgspec.structs.replace(issued(), min_speed=52.6, length_error_m=0.5, clock_error_s=0.12, resolution_s=0.001)
+    assert at_least(fine) == "at least (104.6 − 0.5) m ÷ (7.000 + 0.121) s × 3.6 = 52.60 km/h: this decides"
+    exact = msgspec.structs.replace(fine, length_error_m=0.0, clock_error_s=0.0, resolution_s=0.0)
+    assert at_least(exact) == at_least(issued()) == ""
 
 
 def test_arithmetic_shows_what_the_decision_rests_on() -> None:
