@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.15",
     packages=find_packages(include=["pipeline", "pipeline.*"]),
-    package_data={"pipeline.warehouse": ["views/*.sql"]},
+    package_data={"pipeline.enforcement": ["policies.yaml"], "pipeline.warehouse": ["views/*.sql"]},
     install_requires=[
         "apache-beam[gcp]==2.77.0",
         "google-cloud-vision>=3.16,<4",

@@ -18,6 +18,8 @@ REASONS: Mapping[Reason, str] = {
     Reason.SUPERSEDED: "a sighting that came later showed other passages",
     Reason.AMBIGUOUS_PAIRING: "its sightings can be paired in more than one way",
     Reason.IMPLAUSIBLE_SPEED: "no vehicle drives so fast: two vehicles may carry this plate",
+    Reason.POINT_SPEEDS: "its time is known from the speeds at points only, and the policy fines on measured times",
+    Reason.POLICY_REVIEW: "the policy has a person look at every case",
     Reason.REVISED: "a late sighting changed the case after it was suspected",
     Reason.NO_LONGER_OVER_LIMIT: "with a late sighting it was not over the limit",
     Reason.PICTURE_MISSING: "a camera sent no picture",

@@ -7,7 +7,7 @@ import difflib
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
@@ -15,9 +15,10 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 
-from pipeline import secret
+from pipeline import policies, secret
 from pipeline.enforcement import sections
 from pipeline.enforcement.intake import Intake
+from pipeline.enforcement.policy import Policy
 from pipeline.enforcement.sections import Network
 from pipeline.enforcement.survey import SectionError
 
@@ -76,6 +77,8 @@ def _add_roads(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--sections", help="section file (YAML), local or gs://")
     group.add_argument("--radar_id", help="section of sightings that name neither a camera nor a section")
     group.add_argument("--speed_limit", help=f"limit without --sections. Default: {DEFAULT_LIMIT}")
+    group.add_argument("--policy", help="policy of sections that name none: edem (default), nyc, nl, ch, at, it, ...")
+    group.add_argument("--policies", help="file (YAML) with further policies, local or gs://")
     group.add_argument("--tolerance", default="0 km/h", help="no suspicion up to the limit plus this. Default: 0 km/h")
     group.add_argument(
         "--session_gap", help="a vehicle not seen for so long has left, e.g. 30s; default: longest leg at 10 km/h"
@@ -117,6 +120,7 @@ class Settings(NamedTuple):
     intake: Intake
     session_gap_s: float
     allowed_lateness_s: float
+    policies: Mapping[str, Policy]
     tolerance_kmh: float
     streaming: bool
     local: bool
@@ -182,6 +186,7 @@ def check(options: PipelineOptions) -> Settings:
         intake=Intake(network, own.radar_id, round(lateness_s * 1e6) if streaming else None),
         session_gap_s=_session_gap_s(own, network),
         allowed_lateness_s=lateness_s,
+        policies=policies.of_network(network, own.policy, own.policies),
         tolerance_kmh=sections.parse_speed_kmh(own.tolerance, "--tolerance", 0, MAX_TOLERANCE_KMH),
         streaming=streaming,
         local=local,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_policy import decide
 from test_sections import CAMERAS, file, mistake
 
 from pipeline.enforcement import passages, policy
@@ -71,7 +72,7 @@ def test_without_declared_errors_the_minimum_is_the_average():
 @settings(max_examples=200)
 @given(st.floats(0, 2), st.floats(0, 1), st.integers(10_000_000, 60_000_000))
 def test_only_the_minimum_decides(clock_s, length_error_m, travel_us):
-    found = policy.decide(measured(ErrorBudget(length_error_m, clock_s), 400.0, travel_us))
+    found = decide(measured(ErrorBudget(length_error_m, clock_s), 400.0, travel_us))
     proven = (400.0 - length_error_m) * 3.6 / (travel_us / 1e6 + clock_s) > 40.0 + policy.MARGIN_KMH
     assert (found.outcome is None) == proven
 
@@ -79,8 +80,8 @@ def test_only_the_minimum_decides(clock_s, length_error_m, travel_us):
 def test_driver_just_over_by_a_clock_error_is_clear():
     """40.2 km/h by two clocks that may be 0.1 s off each, where 40 is allowed."""
     travel_us = round(400 * 3.6 / 40.2 * 1e6)
-    assert policy.decide(measured(ErrorBudget(), 400.0, travel_us)).outcome is None
-    assert policy.decide(measured(ErrorBudget(clock_s=0.2), 400.0, travel_us)).outcome is Outcome.CLEAR
+    assert decide(measured(ErrorBudget(), 400.0, travel_us)).outcome is None
+    assert decide(measured(ErrorBudget(clock_s=0.2), 400.0, travel_us)).outcome is Outcome.CLEAR
 
 
 # --- what is declared, and where
@@ -145,4 +146,4 @@ def test_limit_in_mph_is_compared_as_such():
     """25 mph and a car at exactly that: clear with and without errors."""
     limit_kmh = 25 * KMH_PER_MPH
     travel_us = round(400 * 3.6 / limit_kmh * 1e6) + 1
-    assert policy.decide(measured(ErrorBudget(), 400.0, travel_us, limit_kmh)).outcome is Outcome.CLEAR
+    assert decide(measured(ErrorBudget(), 400.0, travel_us, limit_kmh)).outcome is Outcome.CLEAR

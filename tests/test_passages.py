@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_policy import decide
 
 from pipeline.enforcement import passages, policy
 from pipeline.enforcement.model import Basis, ErrorBudget, Outcome, Passage, Reason, Session, Sighting, passage_id
@@ -165,7 +166,7 @@ def test_publishing_time_never_makes_a_clear_suspicion(end):
     sightings = [seen(0, 0), seen(1, 10)]
     sightings[end] = seen(end, 10 * end, timed=False)
     for passage in measure(TWO, *sightings):
-        decided = policy.decide(passage)
+        decided = decide(passage)
         assert not policy.is_suspected(decided) or decided.reasons
 
 
@@ -409,7 +410,7 @@ def test_point_speeds_are_length_over_time(section):
 def test_mean_of_speeds_is_not_the_average():
     speeds = [25.0] * 5 + [60.0] * 5  # mean 42.5, true 35
     (found,) = measure(TRACK, *edem_track(speeds))
-    assert policy.decide(found).outcome is Outcome.CLEAR
+    assert decide(found).outcome is Outcome.CLEAR
 
 
 @pytest.mark.parametrize("section", [TRACK, TRACK_WITH_LINE], ids=["track", "line"])
@@ -439,7 +440,7 @@ def test_track_without_any_order_is_measured_for_the_driver(seed):
         for item in edem_track(slow_first)
     ]
     (found,) = measure(TRACK, *track)
-    decided = policy.decide(found)
+    decided = decide(found)
     assert not policy.is_suspected(decided) or decided.reasons
     (with_line,) = measure(TRACK_WITH_LINE, *track)
     assert with_line.avg_speed_kmh == pytest.approx(harmonic(slow_first), rel=1e-6)
@@ -451,12 +452,12 @@ def test_suspected_exactly_where_length_over_time_is_above_the_limit(speeds, wit
     true_kmh = harmonic(speeds)
     (found,) = measure(TRACK_WITH_LINE if with_line else TRACK, *edem_track(speeds))
     if abs(true_kmh - 40.0) > 1e-4:
-        assert policy.is_suspected(policy.decide(found)) == (true_kmh > 40.0)
+        assert policy.is_suspected(decide(found)) == (true_kmh > 40.0)
 
 
 def test_exactly_the_limit_at_every_point_is_clear():
     (found,) = measure(TRACK, *edem_track([40.0] * 10))
-    assert policy.decide(found).outcome is Outcome.CLEAR
+    assert decide(found).outcome is Outcome.CLEAR
 
 
 def test_zero_speed_is_unmeasurable():
@@ -516,7 +517,7 @@ def test_two_trips_in_one_session_without_time_are_never_fined_alone():
     ]
     assert harmonic([20.0] + [41.0] * 9) < 40.0
     for passage in measure(TRACK, *first, *second):
-        decided = policy.decide(passage)
+        decided = decide(passage)
         assert not policy.is_suspected(decided) or decided.reasons
 
 

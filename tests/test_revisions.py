@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from test_policy import decide
 
 from pipeline.enforcement import passages, policy, revisions
 from pipeline.enforcement.model import Outcome, Passage, Reason, Session, Sighting
@@ -25,7 +26,7 @@ def seen(camera: int, at_s: float, event_id: str | None = None) -> Sighting:
 def look(*sightings: Sighting) -> Session:
     """One look at a session: measured and decided."""
     session = passages.measure(SECTION, "A", sightings)
-    return replace(session, passages=tuple(policy.decide(passage) for passage in session.passages))
+    return replace(session, passages=tuple(decide(passage) for passage in session.passages))
 
 
 def looks(*steps: Sequence[Sighting]) -> list[list[Change]]:

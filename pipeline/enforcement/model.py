@@ -58,6 +58,8 @@ class Reason(StrEnum):
     SUPERSEDED = "superseded"
     AMBIGUOUS_PAIRING = "ambiguous_pairing"
     IMPLAUSIBLE_SPEED = "implausible_speed"
+    POINT_SPEEDS = "point_speeds_only"
+    POLICY_REVIEW = "policy_asks_for_a_person"
     REVISED = "revised_after_suspicion"
     NO_LONGER_OVER_LIMIT = "no_longer_over_the_limit"
     PICTURE_MISSING = "picture_missing"
@@ -123,9 +125,10 @@ class ErrorBudget(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One vehicle's way through one section, or the part of it that was seen.
 
-    `entry` and `exit` are the sightings the measurement rests on; `first_us` and `last_us` the first and last time
-    the vehicle was seen on this passage. `min_speed_kmh` is the lowest average speed that the evidence allows: the
-    shortest length over the longest time within `errors`. `outcome` is None while a suspected violation is not decided.
+    `entry` and `exit` are the sightings the measurement rests on; `first_us` and `last_us` the first and last time the
+    vehicle was seen on this passage. `min_speed_kmh` is the lowest average speed that the evidence allows: the shortest
+    length over the longest time within `errors`; `counted_speed_kmh` what the policy makes of it. `outcome` is None
+    while a suspected violation is not decided.
     """
 
     passage_id: str
@@ -147,6 +150,9 @@ class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     exit: Sighting | None = None
     min_speed_kmh: float | None = None
     errors: ErrorBudget | None = None
+    policy: str = ""
+    counted_speed_kmh: float | None = None
+    mean_of_points_kmh: float | None = None
 
 
 class Passages(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -6,6 +6,7 @@ gives the lowest speed, and the passage is marked ambiguous: it is never fined b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from operator import attrgetter, le
@@ -227,6 +228,8 @@ def _by_point_speeds(passage: Passage, points: Sightings, along: speed.Metres) -
     # Points that nearly coincide may be those of two trips: without times nothing else tells them apart.
     ambiguous = bool((legs < SHORT_LEG * legs.mean()).any())
     terms = _Terms(float(legs.sum()), travel_time_s, Basis.POINT_SPEEDS, UNDECLARED)
+    known_kmh = [point.speed_kmh for point in points if point.speed_kmh is not None]
+    passage = replace(passage, mean_of_points_kmh=math.fsum(known_kmh) / len(known_kmh))
     return _measured(passage, entry, leaving, terms, ambiguous=ambiguous)
 
 

@@ -1,36 +1,115 @@
-"""Passage + limit + tolerance -> decision. A suspicion is not a fine: that takes the plate (judge)."""
+"""Passage + policy -> decision. A suspicion is not a fine: that takes the plate (judge)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
+import msgspec
 from msgspec.structs import replace
 
-from pipeline.enforcement.model import Outcome, Passage, Reason
+from pipeline.enforcement.model import Basis, Outcome, Passage, Reason
 
 MARGIN_KMH = 1e-6  # far above the rounding of floating point, far below any clock: at the limit is never over it
 IMPLAUSIBLE_KMH = 250.0
 
 
-def decide(passage: Passage, tolerance_kmh: float = 0.0) -> Passage:
+class Deduction(msgspec.Struct, frozen=True):
+    """What is taken off a speed up to `up_to_kmh`: km/h, or a share of it."""
+
+    up_to_kmh: float = math.inf
+    kmh: float = 0.0
+    share: float = 0.0
+
+
+class Least(msgspec.Struct, frozen=True):
+    """How far over a limit up to `limit_up_to_kmh` a counted speed must be at least."""
+
+    over_kmh: float
+    limit_up_to_kmh: float = math.inf
+
+
+class Amount(msgspec.Struct, frozen=True):
+    """What it costs to be more than so much over the limit."""
+
+    more_than_kmh: float
+    amount: float
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """When a proven speed becomes a fine. Speeds in km/h; see policies.yaml for what each field means."""
+
+    name: str
+    title: str = ""
+    sources: tuple[str, ...] = ()
+    counts_mean_of_points: bool = False
+    rounds_first: bool = False
+    deductions: tuple[Deduction, ...] = ()
+    rounds: bool = False
+    fixed_limit_kmh: float | None = None
+    more_than_kmh: float = 0.0
+    least: tuple[Least, ...] = ()
+    least_length_m: float = 0.0
+    one_fine_per_trip: bool = False
+    fines_point_speeds: bool = False
+    always_reviewed: bool = False
+    amounts: tuple[Amount, ...] = ()
+    currency: str = ""
+    days_to_notice: int | None = None
+
+    def counted_kmh(self, speed_kmh: float) -> float:
+        """The speed that counts: less the deduction, rounded down in the driver's favour where the policy rounds."""
+        speed_kmh = _whole(speed_kmh) if self.rounds_first else speed_kmh
+        for deduction in self.deductions:
+            if speed_kmh <= deduction.up_to_kmh:
+                speed_kmh -= deduction.kmh + deduction.share * speed_kmh
+                break
+        return _whole(speed_kmh) if self.rounds else speed_kmh
+
+    def is_over(self, counted_kmh: float, limit_kmh: float) -> bool:
+        """Whether the counted speed is as far over the limit as the policy asks."""
+        over_kmh = counted_kmh - (limit_kmh if self.fixed_limit_kmh is None else self.fixed_limit_kmh)
+        least_kmh = next((least.over_kmh for least in self.least if limit_kmh <= least.limit_up_to_kmh), None)
+        far_enough = least_kmh is None or over_kmh >= least_kmh
+        return over_kmh > self.more_than_kmh + MARGIN_KMH and far_enough
+
+    def amount(self, counted_kmh: float, limit_kmh: float) -> float | None:
+        """What the policy asks for, in its currency; None where it names nothing."""
+        reached = [band.amount for band in self.amounts if counted_kmh - limit_kmh > band.more_than_kmh]
+        return max(reached, default=None)
+
+
+def _whole(speed_kmh: float) -> float:
+    """Whole km/h, down: in the driver's favour."""
+    return float(math.floor(speed_kmh))
+
+
+def decide(passage: Passage, policy: Policy, tolerance_kmh: float = 0.0) -> Passage:
     """The passage with outcome clear, or without outcome where a violation is suspected.
 
-    What counts is the lowest speed that the evidence allows, never the best estimate.
-    Doubts about a suspected violation stand in its reasons and keep it from being fined without a person.
+    What counts is the lowest speed that the evidence allows, never the best estimate. Doubts about a suspected
+    violation stand in its reasons and keep it from being fined without a person.
     """
-    if passage.outcome is not None or passage.min_speed_kmh is None:
+    speed_kmh = passage.mean_of_points_kmh if policy.counts_mean_of_points else passage.min_speed_kmh
+    if passage.outcome is not None or passage.min_speed_kmh is None or speed_kmh is None:
         return passage
-    if passage.min_speed_kmh <= passage.limit_kmh + tolerance_kmh + MARGIN_KMH:
-        return replace(passage, outcome=Outcome.CLEAR)
-    return replace(passage, reasons=tuple(_doubts(passage)))
+    counted_kmh = policy.counted_kmh(speed_kmh)
+    decided = replace(passage, policy=policy.name, counted_speed_kmh=counted_kmh)
+    if not policy.is_over(counted_kmh, passage.limit_kmh + tolerance_kmh):
+        return replace(decided, outcome=Outcome.CLEAR)
+    return replace(decided, reasons=tuple(_doubts(passage, policy)))
 
 
-def _doubts(passage: Passage) -> Iterable[Reason]:
+def _doubts(passage: Passage, policy: Policy) -> Iterable[Reason]:
     yield from passage.reasons
     if passage.ambiguous:
         yield Reason.AMBIGUOUS_PAIRING
     if passage.avg_speed_kmh is not None and passage.avg_speed_kmh > IMPLAUSIBLE_KMH:
         yield Reason.IMPLAUSIBLE_SPEED
+    if passage.basis is Basis.POINT_SPEEDS and not policy.fines_point_speeds:
+        yield Reason.POINT_SPEEDS
+    if policy.always_reviewed:
+        yield Reason.POLICY_REVIEW
 
 
 def is_suspected(passage: Passage) -> bool:

@@ -71,6 +71,8 @@ class PassageRecord(msgspec.Struct, frozen=True, gc=False):
     length_error_m: float | None = None
     clock_error_s: float | None = None
     resolution_s: float | None = None
+    policy: str | None = None
+    counted_speed: float | None = None
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):
@@ -111,6 +113,8 @@ class Fine(msgspec.Struct, frozen=True, gc=False):
     length_error_m: float | None = None
     clock_error_s: float | None = None
     resolution_s: float | None = None
+    policy: str | None = None
+    counted_speed: float | None = None
 
 
 class PublicPassage(msgspec.Struct, frozen=True, gc=False):
@@ -171,6 +175,7 @@ def passage_record(passage: Passage, pseudonyms: Pseudonyms) -> PassageRecord:
     """The row of a passage whose outcome is known, its fields in order."""
     if passage.outcome is None:
         raise ValueError(f"passage {passage.passage_id} has no outcome yet")
+    length_error_m, clock_error_s, resolution_s = _errors(passage)
     return PassageRecord(
         passage.passage_id,
         passage.revision,
@@ -190,7 +195,11 @@ def passage_record(passage: Passage, pseudonyms: Pseudonyms) -> PassageRecord:
         last_coordinates(passage),
         model.SCHEMA_VERSION,
         passage.min_speed_kmh,
-        *_errors(passage),
+        length_error_m,
+        clock_error_s,
+        resolution_s,
+        passage.policy or None,
+        passage.counted_speed_kmh,
     )
 
 
@@ -242,6 +251,8 @@ def fine(
         length_error_m=length_error_m,
         clock_error_s=clock_error_s,
         resolution_s=resolution_s,
+        policy=passage.policy or None,
+        counted_speed=passage.counted_speed_kmh,
     )
 
 

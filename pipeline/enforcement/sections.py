@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-import yaml
 
+from pipeline.enforcement import plain_yaml
 from pipeline.enforcement.model import Coordinates, ErrorBudget
 from pipeline.enforcement.speed import line_length_m
 from pipeline.enforcement.survey import SectionError, legs, refuse_unprovable
@@ -46,6 +46,7 @@ class Section(msgspec.Struct, frozen=True):
     length_m: tuple[float, ...] = ()
     line: tuple[Coordinates, ...] = ()
     errors: ErrorBudget = ErrorBudget()
+    policy: str = ""  # empty: that of the run
 
     @property
     def distance_m(self) -> float:
@@ -94,7 +95,7 @@ def single_track(radar_id: str, limit: str) -> Network:
 
 def parse_network(text: str) -> Network:
     """Read a section file (YAML). Raises SectionError with the field, what was found, what is allowed."""
-    document = _load_yaml(text)
+    document = plain_yaml.load(text, "a mapping with the keys cameras and sections")
     _known(document, {"cameras", "sections"}, "file")
     cameras = _cameras(document.get("cameras") or {})
     places = {name: camera.location for name, camera in cameras.items()}
@@ -143,35 +144,6 @@ def _error(field: str, found: object, allowed: str) -> SectionError:
     return SectionError(f"{field}: found {found!r}; allowed: {allowed}.")
 
 
-class _PlainTexts(yaml.BaseLoader):
-    """Every scalar as it is written, so that a camera named NO or 010 keeps its name; and no key twice.
-
-    YAML lets a later key silently replace an earlier one; for a camera named twice that is a wrong distance.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                line = key_node.start_mark.line + 1
-                raise SectionError(f"line {line}: {key!r} is named twice. Give each one a name of its own.")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _load_yaml(text: str) -> Mapping[str, Any]:
-    try:
-        document = yaml.load(text, _PlainTexts)  # noqa: S506 (a BaseLoader makes texts, lists and mappings only)
-    except yaml.YAMLError as error:
-        raise SectionError(f"file: not YAML: {' '.join(str(error).split())}.") from error
-    except TypeError as error:
-        raise SectionError(f"file: a key is no plain text or number: {error}.") from error
-    if not isinstance(document, dict):
-        raise _error("file", type(document).__name__, "a mapping with the keys cameras and sections")
-    return document
-
-
 def _known(entry: Mapping[str, Any], allowed: set[str], field: str) -> None:
     for key in entry:
         if key not in allowed:
@@ -218,7 +190,7 @@ def _section(entry: object, field: str, cameras: Mapping[str, Camera]) -> Sectio
         raise _error(field, entry, "a mapping with id, limit and cameras or line")
     section_id = _name(entry.get("id"), f"{field}.id")
     field = f"section {section_id}"
-    _known(entry, {"id", "name", "region", "cameras", "length_m", "length_error_m", "line", "limit"}, field)
+    _known(entry, {"id", "name", "region", "cameras", "length_m", "length_error_m", "line", "limit", "policy"}, field)
     names = _camera_names(entry.get("cameras") or [], f"{field}: cameras", cameras)
     line = _line(entry.get("line"), f"{field}: line")
     if bool(names) == bool(line):
@@ -231,6 +203,7 @@ def _section(entry: object, field: str, cameras: Mapping[str, Camera]) -> Sectio
         cameras=names,
         length_m=_legs(entry.get("length_m"), f"{field}: length_m", names),
         line=line,
+        policy=str(entry.get("policy") or ""),
         errors=_errors(entry.get("length_error_m"), f"{field}: length_error_m", [cameras[name] for name in names]),
     )
     _refuse_unfit(section, cameras)

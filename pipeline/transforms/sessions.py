@@ -22,7 +22,6 @@ from pipeline.enforcement.model import Outcome, Passage, Passages, Session, Sigh
 from pipeline.enforcement.privacy import IN_CLEAR
 from pipeline.enforcement.records import Fine
 from pipeline.enforcement.revisions import Change
-from pipeline.enforcement.sections import Network
 from pipeline.options import Settings
 from pipeline.transforms.coders import StructCoder
 
@@ -123,7 +122,7 @@ class MeasurePassages(beam.PTransform):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         remember_s = settings.allowed_lateness_s + settings.session_gap_s
-        measure = Measure(settings.network, settings.tolerance_kmh, settings.privacy_secret)
+        measure = Measure(settings)
         gap_us = round(settings.session_gap_s * 1_000_000)
         self._measure = _MeasureAndRevise(measure, remember_s) if settings.streaming else _MeasureOnce(measure, gap_us)
 
@@ -137,10 +136,11 @@ class MeasurePassages(beam.PTransform):
 
 
 class Measure:
-    """Measures a session's sightings and decides its passages. Without a secret_source privacy is off."""
+    """Measures a session's sightings and decides its passages. Without a privacy secret privacy is off."""
 
-    def __init__(self, network: Network, tolerance_kmh: float, secret_source: str | None) -> None:
-        self._network, self._tolerance_kmh, self._secret_source = network, tolerance_kmh, secret_source
+    def __init__(self, settings: Settings) -> None:
+        self._network, self._policies = settings.network, settings.policies
+        self._tolerance_kmh, self._secret_source = settings.tolerance_kmh, settings.privacy_secret
         self._pseudonyms = IN_CLEAR
 
     def setup(self) -> None:
@@ -159,8 +159,9 @@ class Measure:
 
     def decide(self, session: Session) -> Iterator[Passage]:
         """The session's passages, decided but for the suspected ones."""
+        chosen = self._policies[session.section_id]
         for passage in session.passages:
-            yield policy.decide(passage, self._tolerance_kmh)
+            yield policy.decide(passage, chosen, self._tolerance_kmh)
 
     def withdrawal(self, passage: Passage) -> Fine:
         """The message that takes the passage's case back."""
