@@ -9,7 +9,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import MetricsFilter
 from apache_beam.runners.runner import PipelineResult
 
-from pipeline.enforcement.model import Outcome
+from pipeline.enforcement.model import Outcome, Status
 
 
 def account(result: PipelineResult, output_dir: str) -> tuple[str, bool]:
@@ -22,7 +22,10 @@ def account(result: PipelineResult, output_dir: str) -> tuple[str, bool]:
         f"{read:,} sightings = {written['sightings_stored']:,} stored + {written['rejected']:,} rejected; "
         f"{measured:,} passages = {outcomes}. Results in {output_dir}"
     )
-    agree = (read, measured) == (written["sightings_in"], written["passages"])
+    agree = (read, measured) == (written["sightings_in"], written["passages"]) and all(
+        written[f"passages_{outcome}"] == written[f"fines_{status}"]
+        for outcome, status in ((Outcome.FINED, Status.ISSUED), (Outcome.REVIEW, Status.REVIEW))
+    )
     return (line if agree else f"the sums do not agree, something was lost: {line}"), agree
 
 

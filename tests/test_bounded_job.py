@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import secret
+from pipeline.enforcement.records import Fine
 from pipeline.jobs import main
 from pipeline.transforms import sources
 from pipeline.transforms.sinks import Recorder
@@ -201,6 +202,18 @@ def test_run_that_loses_a_record_fails(monkeypatch, capsys):
     monkeypatch.setattr(Recorder, "records", lambda recorder, found: all_records(recorder, found)[1:])
     assert main(["--input=in.ndjson", "--output_dir=out", "--sections=sections.yaml"]) == 1
     assert "the sums do not agree, something was lost: 2 sightings = 1 stored" in capsys.readouterr().err
+
+
+def test_run_that_loses_a_fine_fails(monkeypatch, capsys):
+    Path("in.ndjson").write_bytes(b"\n".join([line("A", 1, 0), line("A", 2, 20)]))
+    all_records = Recorder.records
+
+    def without_fines(recorder: Recorder, found: object) -> list[object]:
+        return [record for record in all_records(recorder, found) if not isinstance(record, Fine)]
+
+    monkeypatch.setattr(Recorder, "records", without_fines)
+    assert main(["--input=in.ndjson", "--output_dir=out", "--sections=sections.yaml"]) == 1
+    assert "the sums do not agree" in capsys.readouterr().err
 
 
 def test_exact_limit_is_clear(small):

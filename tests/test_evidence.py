@@ -511,3 +511,20 @@ def test_fine_names_the_plate_that_was_agreed_on():
     found, _ = read(case(kept("G1", region=None), kept("G0", region=None)), (plate, frame))
     _, fine = evidence.judge(found, SECTION)
     assert (fine.status, fine.evidence[0].text, fine.license_plate) == (Status.ISSUED, "KLM482I", PLATE)
+
+
+@pytest.mark.parametrize(("plate", "region"), [("ABC12O4", "US-NY"), ("BOB1S23", "US-NY"), ("ABC12O4", None)])
+def test_plate_that_both_spell_and_no_state_issues_is_for_a_person(plate, region):
+    """Either a personal plate, whose repair would be another car's, or camera and reader err alike."""
+    pictures = (kept("G1", claimed=plate, region=region), kept("G0", claimed=plate, region=region))
+    found, _ = read(case(*pictures), words(plate), words(plate))
+    assert verdict(found) == (Status.REVIEW, (Reason.UNKNOWN_LAYOUT,))
+
+
+def test_plate_that_camera_and_picture_spell_alike_is_never_changed():
+    """Under another state's name the reading is not repaired, and the fine names what both have said."""
+    state = TextBox("CALIFORNIA", 0.99, 0, 60, 200, 30)
+    pictures = (kept("G1", claimed="ABC12O4", region=None), kept("G0", claimed="ABC12O4", region=None))
+    found, _ = read(case(*pictures), (TextBox("ABC12O4", 0.99, 0, 0, 200, 50), state))
+    _, fine = evidence.judge(found, SECTION)
+    assert fine.license_plate == "ABC12O4"

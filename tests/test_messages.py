@@ -588,6 +588,61 @@ def test_arrays_on_lines_survive_each_other_and_a_bad_line(attributes):
     assert kinds(results(data, **attributes)) == ["sighting", "sighting", "sighting", "invalid_field"]
 
 
+def test_fault_in_the_first_of_two_arrays_spares_the_second():
+    data = b"[" + A + b"," + BAD + b"]\n[" + A + b"," + C + b"]"
+    assert kinds(results(data)) == ["sighting", "invalid_field", "sighting", "sighting"]
+
+
+def test_array_over_several_lines_with_a_fault_is_cut_at_its_commas():
+    data = b"[\n" + A + b",\n" + BAD[:-1] + b",\n" + C + b"\n]"
+    assert kinds(results(data))[0] == "sighting"
+    assert len(results(b"[\n" + A + b",\n" + BAD + b",\n" + C + b"\n]")) == 3
+
+
+def test_indented_object_with_nan_is_one_object():
+    data = json.dumps(GOOD | {"speed": float("nan")}, indent=2).encode()
+    (found,) = results(data)
+    assert (found.reason, found.field, payload(found)) == ("invalid_field", "speed", data)
+
+
+@pytest.mark.parametrize("field", ["event_id", "plate", "vehicle_id", "plate_region", "timestamp", "location"])
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_no_number_in_a_field_is_no_text(field, number):
+    """What a table with missing values writes: two vehicles must not become one named NaN."""
+    wire = json.dumps(GOOD | {field: "?"}).replace('"?"', number).encode()
+    (found,) = results(wire)
+    assert (found.reason, found.field) == ("invalid_field", field)
+    assert f"found {number}" in found.error
+
+
+def test_nan_in_an_unknown_field_is_kept():
+    (found,) = results(json.dumps(GOOD | {"wind": float("nan")}).encode())
+    assert isinstance(found, Sighting)
+    assert found.extra == '{"wind": NaN}' or "NaN" in found.extra
+
+
+@pytest.mark.parametrize("depth", [500, 900, 990, 995, 1_000, 5_000])
+def test_deep_nesting_rejects_its_object_alone(depth):
+    deep = json.dumps(GOOD)[:-1].encode() + b', "x": ' + b"[" * depth + b"]" * depth + b"}"
+    first, second = results(deep + b"\n" + A, content_type=messages.LINES)
+    assert isinstance(second, Sighting)
+    assert isinstance(first, Sighting) or first.reason == "malformed_json"
+
+
+def test_array_cut_off_inside_a_text_takes_linear_time():
+    """A text that never ends used to be looked through again from each quotation mark in it."""
+    data = b"[" + A + b',{"x": "' + rb"\"" * 400_000
+    found = results(data)
+    assert kinds(found) == ["sighting", "malformed_json"]
+
+
+def test_message_of_more_objects_than_one_message_may_hold_is_refused_whole():
+    for data in (b"[" + b"1," * 200_000 + b"1]", b"1\n" * 200_000, b"[" + b"1," * 5_000_000 + b"1]"):
+        (found,) = results(gzip.compress(data), content_encoding="gzip")
+        assert (found.reason, found.payload_bytes) == ("too_large", len(gzip.compress(data)))
+    assert len(results(b"1\n" * 1_000, content_type=messages.LINES)) == 1_000
+
+
 def test_array_with_a_trailing_comma_gains_nothing():
     assert kinds(results(b"[" + A + b"," + C + b",]")) == ["sighting", "sighting"]
 

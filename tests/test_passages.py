@@ -13,6 +13,7 @@ from test_policy import decide
 from pipeline.enforcement import passages, policy
 from pipeline.enforcement.model import Basis, ErrorBudget, Outcome, Passage, Reason, Session, Sighting, passage_id
 from pipeline.enforcement.passages import split_sessions
+from pipeline.enforcement.privacy import Pseudonyms
 from pipeline.enforcement.sections import Section
 
 T0_US = 1_776_000_000_000_000
@@ -628,3 +629,18 @@ def test_track_beside_its_line_is_ambiguous():
     track = [point(number / 9, 200.0, number, at_s=number * 14.0, beside=0.01) for number in range(10)]
     (found,) = measure(TRACK_WITH_LINE, *track)
     assert found.ambiguous
+
+
+def test_sighting_before_midnight_does_not_rename_a_passage_after_it():
+    """The pseudonym changes at midnight: that of a passage is of the day on which it began."""
+    midnight_us = 1_776_038_400_000_000
+    keyed = Pseudonyms(b"0123456789abcdef")
+
+    def at(camera: str, after_s: float) -> Sighting:
+        return Sighting(f"{camera}{after_s}", "A", midnight_us + round(after_s * SECOND_US), camera_id=camera)
+
+    own = [at("G0", 10), at("G1", 30)]
+    (alone,) = passages.measure(TWO, "A", own, keyed).passages
+    _, later = passages.measure(TWO, "A", [at("G1", -10), *own], keyed).passages
+    assert later == alone
+    assert alone.passage_id == passage_id("s", keyed.of("A", own[0].time_us), own[0].time_us)

@@ -30,6 +30,8 @@ PASSAGE = Passage(
     exit=LAST,
     min_speed_kmh=39.5,
     errors=ErrorBudget(1.0, 0.2, 0.1),
+    policy="nl",
+    counted_speed_kmh=36.0,
 )
 SECTION = Section("s", 40.2336, name="First Avenue")
 OPEN, CLOSED = Pseudonyms(None), Pseudonyms(b"0123456789abcdef")
@@ -91,6 +93,8 @@ def test_fine_on_the_wire():
         "length_error_m": 1.0,
         "clock_error_s": 0.2,
         "resolution_s": 0.1,
+        "policy": "nl",
+        "counted_speed": 36.0,
     }
 
 
@@ -124,6 +128,8 @@ def test_passage_on_the_wire():
         "length_error_m": 1.0,
         "clock_error_s": 0.2,
         "resolution_s": 0.1,
+        "policy": "nl",
+        "counted_speed": 36.0,
     }
 
 

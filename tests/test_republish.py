@@ -3,7 +3,9 @@
 import base64
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -13,7 +15,8 @@ from pipeline.enforcement import records
 from pipeline.enforcement.model import Message, Sighting
 from pipeline.enforcement.privacy import Pseudonyms
 from pipeline.enforcement.records import Rejected
-from pipeline.jobs import main, republish
+from pipeline.jobs import main
+from pipeline.rejected_inbox import Inbox
 from pipeline.transforms.sinks import ROW_IDS
 
 ROW = records.sighting_record(
@@ -215,25 +218,75 @@ def test_sent_ones_are_taken_off_their_subscription_and_others_stay(
     assert [data for data, _ in pulled(subscriber, rejected_inbox, 1)] == [b"no record"]
 
 
+class Answers:
+    """A subscriber whose pulls give what they are told to, and which notes what is done with it."""
+
+    def __init__(self, *pulls: list[tuple[str, str]]) -> None:
+        self._pulls = list(pulls)
+        self.acknowledged: list[str] = []
+        self.leases: dict[str, int] = {}
+
+    def pull(self, **_: object) -> SimpleNamespace:
+        time_of = datetime(2026, 1, 1, tzinfo=UTC)
+        found = self._pulls.pop(0) if len(self._pulls) > 1 else self._pulls[0]
+        return SimpleNamespace(
+            received_messages=[
+                SimpleNamespace(message=SimpleNamespace(data=b"x", message_id=name, publish_time=time_of), ack_id=ack)
+                for name, ack in found
+            ]
+        )
+
+    def acknowledge(self, *, ack_ids: list[str], **_: object) -> None:
+        self.acknowledged += ack_ids
+
+    def modify_ack_deadline(self, *, ack_ids: list[str], ack_deadline_seconds: int, **_: object) -> None:
+        self.leases |= dict.fromkeys(ack_ids, ack_deadline_seconds)
+
+
+def looked_at(monkeypatch, answers: Answers, sends: set[str]) -> list[str]:
+    """The messages that an inbox gives out, of which those in `sends` are sent."""
+    monkeypatch.setattr(endpoints, "subscriber", lambda: answers)
+    inbox, seen = Inbox("projects/p/subscriptions/s"), []
+    for batch in inbox.batches():
+        seen += [found.where.removeprefix("message ") for found in batch]
+        inbox.acknowledge(batch, [found for found in batch if found.where.removeprefix("message ") in sends])
+    return seen
+
+
 def test_one_that_comes_back_while_it_runs_is_not_tried_for_ever(monkeypatch):
     """What is not acknowledged is delivered again when its deadline has passed."""
-    message = type("Message", (), {"data": b"x", "message_id": "7", "publish_time": republish.datetime.min})
-    message.publish_time = message.publish_time.replace(tzinfo=republish.UTC)
-    received = type("Received", (), {"message": message, "ack_id": "a"})
-    answer = type("Answer", (), {"received_messages": [received]})
+    answers = Answers([("7", "a")])
+    assert looked_at(monkeypatch, answers, set()) == ["7"]
+    assert answers.acknowledged == []
+    assert answers.leases == {"a": 0}
 
-    class Subscriber:
-        pull = staticmethod(lambda **_: answer)
 
-        def __enter__(self) -> "Subscriber":
-            return self
+def test_pull_with_nothing_new_does_not_end_the_search(monkeypatch):
+    answers = Answers([("1", "a")], [("1", "a2")], [("2", "b")], [])
+    assert looked_at(monkeypatch, answers, {"2"}) == ["1", "2"]
+    assert answers.acknowledged == ["b"]
+    assert answers.leases == {"a": 0, "a2": 0}
 
-        def __exit__(self, *_: object) -> None:
-            pass
 
-    monkeypatch.setattr(endpoints, "subscriber", Subscriber)
-    (batch,) = republish._of_subscription("projects/p/subscriptions/s")
-    assert [found.data for found in batch] == [b"x"]
+def test_sent_one_that_comes_again_is_taken_off_and_not_sent_again(monkeypatch):
+    """Its acknowledgement came too late."""
+    answers = Answers([("1", "a")], [("1", "a2")], [])
+    assert looked_at(monkeypatch, answers, {"1"}) == ["1"]
+    assert answers.acknowledged == ["a", "a2"]
+
+
+def test_wanted_ones_behind_many_others_are_found(
+    capfd, publisher, subscriber, topic, inbox, rejected_topic, rejected_inbox
+):
+    others = lines(GOOD | {"reason": "too_late"})
+    sent = [publisher.publish(rejected_topic, others) for _ in range(700)]
+    sent += [publisher.publish(rejected_topic, lines(GOOD)) for _ in range(5)]
+    for future in sent:
+        future.result(30)
+    options = [f"--rejected_subscription={rejected_inbox}", f"--input_topic={topic}", "--reason=unknown_camera"]
+    done = Done(capfd, main(["republish", *options]))
+    assert (done.status, done.counts) == (0, "sent again 5, left out 700, truncated 0, failed 0")
+    assert len(pulled(subscriber, inbox, 5)) == 5
 
 
 def test_payload_is_kept_as_standard_base64():

@@ -21,6 +21,7 @@ from pipeline.enforcement.sections import Network, Section
 from pipeline.options import Settings
 from pipeline.transforms.coders import StructCoder
 from pipeline.transforms.intake import DecodeSightings
+from pipeline.transforms.outputs import log_rejected
 from pipeline.transforms.sessions import GroupSessions, MeasurePassages
 
 TestStream.__test__ = False  # a class of Beam, not a test
@@ -269,3 +270,15 @@ def test_too_late_is_refused_aloud():
     (taken,) = [found for found in noted if isinstance(found, Batch)]
     assert (refused.reason, refused.field) == ("too_late", "timestamp")
     assert [located.sighting.vehicle_id for located in taken.located] == ["T"]
+
+
+def test_log_of_rejected_messages_names_nobody(caplog):
+    """Without a topic they are told in the log: the reason and the field, not the plate that was found there."""
+    wrong = Message(
+        b'{"vehicle_id": "HTT9066", "camera_id": "G0", "plate": {"text": "HTT9066"}}', "m", T0_S * 1_000_000
+    )
+    _, refused = Intake(NETWORK).read(wrong)
+    for one in refused:
+        log_rejected(one)
+    assert "rejected at decode: invalid_field, field plate" in caplog.text
+    assert "HTT9066" not in caplog.text

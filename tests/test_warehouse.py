@@ -283,6 +283,16 @@ def test_edem_view_does_not_ticket_a_withdrawn_fine(client, dataset):
     assert (found["avg_speed"], found["is_Ticketed"]) == (30.0, False)
 
 
+def test_edem_view_hides_the_plate_of_a_driver_who_was_cleared(client, dataset):
+    keyed = Pseudonyms(b"0123456789abcdef")
+    cleared = replace(PASSAGE, revision=2, outcome=Outcome.CLEAR, avg_speed_kmh=30.0)
+    insert(client, dataset, "passages", records.passage_record(cleared, keyed))
+    insert(client, dataset, "fines", fine(), records.fine(cleared, SECTION, Status.WITHDRAWN))
+    (found,) = query(client, dataset, "edem")
+    assert found["vehicle_id"] == keyed.of("ABC1234", T0_US)
+    assert (found["license_plate"], found["image_url"]) == (None, None)
+
+
 def test_provisioning_again_changes_nothing(client):
     wanted = Resources.named_after("local-project")._replace(
         dataset=f"again_{next(numbers)}",

@@ -104,6 +104,8 @@ def with_reading(case: Case, index: int, boxes: Sequence[plates.TextBox]) -> Cas
     read = plates.read_plate(boxes, region=picture.region)
     verdict = plates.agree(read, picture.claimed, picture.region)
     doubt = None if verdict.reason is None else Reason(verdict.reason)
+    if doubt is None and plates.normalise(read.raw) == plates.normalise(picture.claimed or "") != read.text:
+        doubt = Reason.UNKNOWN_LAYOUT  # both spell a plate that its state does not issue: a personal one, or both err
     if read.rivals and not all(_is_among(read.rivals, one) for one in case.pictures if one.claimed):
         doubt = Reason.PLATE_DISAGREES  # whichever of them is the vehicle's, it is not the one that a camera read
     return _with_picture(case, index, replace(picture, text=read.text, confidence=read.confidence, doubt=doubt))
@@ -184,7 +186,7 @@ def _plate(pictures: Sequence[Picture]) -> str | None:
     best = min(read, key=lambda picture: (picture.doubt is not None, picture.text in _NO_PLATE), default=None)
     if best is None:
         return None
-    if best.doubt is not None:
+    if best.doubt is not None or plates.normalise(best.text or "") == plates.normalise(best.claimed or ""):
         return best.text
     return plates.repair(plates.normalise(best.text or ""), plates.layouts_of(best.region))
 

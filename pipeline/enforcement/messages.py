@@ -21,6 +21,8 @@ LINES = "application/x-ndjson"  # attribute content_type of a message that holds
 MAX_MESSAGE_BYTES = 10_000_000  # Pub/Sub's own limit
 MAX_GZIP_MEMBERS = 64
 MAX_INFLATED_BYTES = 64 * 1024 * 1024
+MAX_OBJECTS = 100_000
+MAX_SEPARATORS = 40 * MAX_OBJECTS  # no object has more fields
 EARLIEST_US = parse_rfc3339_us("2000-01-01T00:00:00Z")
 MAX_AHEAD_US = 24 * 3600 * 1_000_000
 VEHICLE_CLASSES = frozenset({"car", "motorcycle", "van", "bus", "truck", "other"})
@@ -88,7 +90,7 @@ Raw = bytes | msgspec.Raw
 def decode(message: Message) -> Iterator[tuple[Sighting | Rejected, Raw]]:
     """All sightings of a message, and a rejected record for each object that is none; each with its own bytes."""
     try:
-        objects = _split(_inflate(message), lines=message.attributes.get("content_type") == LINES)
+        objects = _objects(_inflate(message), lines=message.attributes.get("content_type") == LINES)
     except Refusal as refusal:
         yield rejected(message, STAGE, refusal.reason, str(refusal), refusal.field), message.data
         return
@@ -142,6 +144,15 @@ def _gunzip(data: bytes) -> bytes:
     raise Refusal("malformed_gzip", f"more than {MAX_GZIP_MEMBERS} gzip members", "content_encoding")
 
 
+def _objects(data: bytes, *, lines: bool) -> list[Raw]:
+    """The objects of a message, unless they are so many that refusing each by itself would take all memory."""
+    separators = data.count(b",") + data.count(b"\n") if len(data) > MAX_OBJECTS else 0
+    objects = _split(data, lines=lines) if separators <= MAX_SEPARATORS else []
+    if separators > MAX_SEPARATORS or len(objects) > MAX_OBJECTS:
+        raise Refusal("too_large", f"the message holds more than {MAX_OBJECTS} objects; send them in several messages")
+    return objects
+
+
 def _split(data: bytes, *, lines: bool) -> list[Raw]:
     """The objects of a message: one object, an array of them, or one (or an array) on each line."""
     if lines:
@@ -149,7 +160,8 @@ def _split(data: bytes, *, lines: bool) -> list[Raw]:
     text = data.strip()
     if not text:
         raise Refusal("empty", "the message is empty; allowed: a JSON object, an array of objects, or one on each line")
-    if b"\n" in text and not _is_json(text) and (text[:1] != b"[" or _is_json(text.split(b"\n", 1)[0])):
+    first = text.split(b"\n", 1)[0].rstrip()
+    if first != text and not _is_whole(text) and (text[:1] != b"[" or first[-1:] == b"]"):
         return _by_line(text)
     return _array(text) if text[:1] == b"[" else [text]
 
@@ -164,11 +176,15 @@ def _by_line(text: bytes) -> list[Raw]:
     return objects
 
 
-def _is_json(text: bytes) -> bool:
+def _is_whole(text: bytes) -> bool:
+    """Whether it is one JSON text; one that holds NaN or Infinity counts."""
     try:
         msgspec.json.decode(text, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError):
-        return False
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            return False
     return True
 
 
@@ -180,7 +196,7 @@ def _array(text: bytes) -> list[Raw]:
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: cannot be encoded
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)  # a text that does not end is one token
 
 
 def _array_with_faults(text: bytes) -> Iterator[bytes]:
@@ -216,7 +232,7 @@ def _parse(raw: Raw) -> dict[str, Any]:
 def _parse_leniently(raw: bytes, error: Exception) -> object:
     """Python's parser takes NaN and Infinity, which are no JSON but are sent; the field can then be named."""
     try:
-        found = json.loads(raw, parse_constant=str, parse_float=_finite_or_text)
+        found = json.loads(raw, parse_constant=_NotANumber, parse_float=_finite)
     except (ValueError, RecursionError):
         raise Refusal("malformed_json", f"not JSON: {error}") from error
     for field in _FIELDS & found.keys() if isinstance(found, dict) else ():
@@ -225,8 +241,18 @@ def _parse_leniently(raw: bytes, error: Exception) -> object:
     return found
 
 
-def _finite_or_text(number: str) -> float | str:
-    return number if math.isinf(float(number)) else float(number)
+class _NotANumber:
+    """NaN, an infinity, or a number beyond the largest: no field takes it, a text neither."""
+
+    def __init__(self, written: str) -> None:
+        self._written = written
+
+    def __repr__(self) -> str:
+        return self._written
+
+
+def _finite(number: str) -> float | _NotANumber:
+    return _NotANumber(number) if math.isinf(float(number)) else float(number)
 
 
 def _read_carefully(raw: Raw) -> tuple[_Wire, str | None]:
@@ -236,7 +262,10 @@ def _read_carefully(raw: Raw) -> tuple[_Wire, str | None]:
         wire = msgspec.convert(found, _Wire)
     except msgspec.ValidationError as error:
         raise _invalid(found, str(error)) from error
-    return wire, None if found.keys() <= _FIELDS else _extra(found)
+    try:
+        return wire, None if found.keys() <= _FIELDS else _extra(found)
+    except RecursionError as error:
+        raise Refusal("malformed_json", f"nested too deeply: {error}") from error
 
 
 def _sighting(wire: _Wire, message: Message, raw: Raw, index: int, extra: str | None = None) -> Sighting:
@@ -305,4 +334,4 @@ def _time_us(found: str | float, received_us: int) -> int:
 
 def _extra(found: dict[str, Any]) -> str:
     unknown = {name: value for name, value in found.items() if name not in _FIELDS}
-    return json.dumps(unknown, sort_keys=True)
+    return json.dumps(unknown, sort_keys=True, default=repr)

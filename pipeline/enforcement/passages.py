@@ -7,7 +7,8 @@ gives the lowest speed, and the passage is marked ambiguous: it is never fined b
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from operator import attrgetter, le
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
 from pipeline.enforcement.sections import Section
 
 Sightings = Sequence[Sighting]
+NameAt = Callable[[int], str]  # the vehicle's pseudonym on the day of a time
 
 CLEAR_ORDER = 0.9  # messages may overtake each other; a random order of ten points reaches this once in two thousand
 MIN_TRACK_M = 50.0
@@ -84,8 +86,7 @@ def measure_in_order(
     groups = _by_region(vehicle_id, unique)
     passages: list[Passage] = []
     for identity, group in groups:
-        name = pseudonyms.of(identity, group[0].time_us)
-        passages.extend(trace(section, vehicle_id, name, group))
+        passages.extend(trace(section, vehicle_id, partial(pseudonyms.of, identity), group))
     if len(groups) > 1:
         # Which vehicle a sighting without a region is of, nobody knows.
         passages = [replace(passage, ambiguous=True) for passage in passages]
@@ -124,14 +125,14 @@ def _by_region(vehicle_id: str, sightings: Sightings) -> list[tuple[str, Sightin
     ]
 
 
-def _camera_passages(section: Section, vehicle_id: str, name: str, sightings: Sightings) -> Iterable[Passage]:
+def _camera_passages(section: Section, vehicle_id: str, name_at: NameAt, sightings: Sightings) -> Iterable[Passage]:
     number = section.cameras.index
     if _holds_equal_times(sightings):
         sightings = sorted(sightings, key=lambda sighting: (sighting.time_us, number(sighting.camera_id or "")))
     numbers = [number(sighting.camera_id or "") for sighting in sightings]
     bounds = [0, *_cuts(numbers, exit_number=len(section.cameras) - 1), len(numbers)]
     return [
-        _camera_passage(section, vehicle_id, name, numbers[start:end], sightings[start:end])
+        _camera_passage(section, vehicle_id, name_at, numbers[start:end], sightings[start:end])
         for start, end in pairwise(bounds)
     ]
 
@@ -151,14 +152,16 @@ def _cuts(numbers: Sequence[int], exit_number: int) -> list[int]:
     return cuts
 
 
-def _camera_passage(section: Section, vehicle_id: str, name: str, numbers: Sequence[int], seen: Sightings) -> Passage:
+def _camera_passage(
+    section: Section, vehicle_id: str, name_at: NameAt, numbers: Sequence[int], seen: Sightings
+) -> Passage:
     """First entry to last exit: the longest time that the pairing allows. `numbers`: the cameras' in driving order."""
     exit_number = len(section.cameras) - 1
     entry = seen[0] if numbers[0] == 0 else None
     leaving = seen[-1] if numbers[-1] == exit_number else None
     if leaving is None and exit_number in numbers:
         leaving = seen[-1 - numbers[::-1].index(exit_number)]
-    passage = _seen(section, vehicle_id, name, seen)
+    passage = _seen(section, vehicle_id, name_at, seen)
     if entry is None or leaving is None:
         reasons = (Reason.ENTRY_MISSING,) * (entry is None) + (Reason.EXIT_MISSING,) * (leaving is None)
         return _unmeasurable(passage, entry, leaving, reasons)
@@ -166,9 +169,9 @@ def _camera_passage(section: Section, vehicle_id: str, name: str, numbers: Seque
     return _timed(passage, entry, leaving, section.distance_m, section.errors, ambiguous=ambiguous)
 
 
-def _track_passage(section: Section, vehicle_id: str, name: str, sightings: Sightings) -> Iterator[Passage]:
+def _track_passage(section: Section, vehicle_id: str, name_at: NameAt, sightings: Sightings) -> Iterator[Passage]:
     """A radar track: points with a place, of which some tell their time and the others only their speed."""
-    passage = _seen(section, vehicle_id, name, sightings)
+    passage = _seen(section, vehicle_id, name_at, sightings)
     timed = all(sighting.timed for sighting in sightings)
     points = sightings if timed else _different_points(sightings)
     if len(points) < 2:
@@ -233,10 +236,10 @@ def _by_point_speeds(passage: Passage, points: Sightings, along: speed.Metres) -
     return _measured(passage, entry, leaving, terms, ambiguous=ambiguous)
 
 
-def _seen(section: Section, vehicle_id: str, name: str, seen: Sightings) -> Passage:
+def _seen(section: Section, vehicle_id: str, name_at: NameAt, seen: Sightings) -> Passage:
     first_us = seen[0].time_us
     return Passage(
-        passage_id(section.section_id, name, first_us),
+        passage_id(section.section_id, name_at(first_us), first_us),
         section.section_id,
         vehicle_id,
         section.limit_kmh,

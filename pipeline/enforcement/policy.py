@@ -90,9 +90,10 @@ def decide(passage: Passage, policy: Policy, tolerance_kmh: float = 0.0) -> Pass
     What counts is the lowest speed that the evidence allows, never the best estimate. Doubts about a suspected
     violation stand in its reasons and keep it from being fined without a person.
     """
-    speed_kmh = passage.mean_of_points_kmh if policy.counts_mean_of_points else passage.min_speed_kmh
-    if passage.outcome is not None or passage.min_speed_kmh is None or speed_kmh is None:
+    if passage.outcome is not None or passage.min_speed_kmh is None:
         return passage
+    mean_kmh = passage.mean_of_points_kmh if policy.counts_mean_of_points else None
+    speed_kmh = passage.min_speed_kmh if mean_kmh is None else mean_kmh
     counted_kmh = policy.counted_kmh(speed_kmh)
     decided = replace(passage, policy=policy.name, counted_speed_kmh=counted_kmh)
     if not policy.is_over(counted_kmh, passage.limit_kmh + tolerance_kmh):

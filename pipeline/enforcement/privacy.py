@@ -12,7 +12,7 @@ from pipeline.enforcement.times import day as day_of
 
 MIN_SECRET_BYTES = 16
 PSEUDONYM_HEX_DIGITS = 32
-MAX_DAYS = 64
+MAX_DAYS = 4
 MAX_KNOWN = 65_536
 _DAY_US = 86_400_000_000
 

@@ -9,34 +9,24 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import requests
-from google.api_core.exceptions import DeadlineExceeded, GoogleAPIError
+from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 from google.pubsub_v1 import PublisherClient
 
 from pipeline import endpoints
 from pipeline.enforcement.records import Rejected
 from pipeline.options import OptionError, dataset_name, resource_name
+from pipeline.rejected_inbox import Found, Inbox
 from pipeline.transforms.sinks import INSERT_TIMEOUT_S, RETRY, ROW_IDS
 from pipeline.warehouse import tables
 
-PULL_TIMEOUT_S = 5.0
-PULL_MESSAGES = 500
 SEND_TIMEOUT_S = 20.0
 ANY = "any"
 OF_PUBSUB = "goog"  # attributes whose names begin so are Pub/Sub's own, and refused when others set them
-
-
-class Found(NamedTuple):
-    """The bytes of a rejected record, where they are, and how to tell that place that they are dealt with."""
-
-    data: bytes
-    where: str
-    ack_id: str | None = None
 
 
 class NotSentError(ValueError):
@@ -119,9 +109,11 @@ def run(argv: Sequence[str]) -> int:
     topic = resource_name(args.input_topic, "topics", "--input_topic", args.project_id)
     sender = Sender(topic, dataset_name(args.dataset, args.project_id))
     counts: Counter[str] = Counter()
-    for batch in _batches(args):
+    inbox = None if args.input else Inbox(_subscription(args))
+    for batch in _of_files(args.input) if inbox is None else inbox.batches():
         sent = [found for found in batch if _outcome(found, args.reason, sender, counts) == "sent"]
-        _acknowledge(args, sent)
+        if inbox is not None:
+            inbox.acknowledge(batch, sent)
     print("sent again {sent}, left out {left}, truncated {truncated}, failed {failed}".format_map(_Zeros(counts)))
     return 1 if counts["failed"] or counts["truncated"] else 0
 
@@ -162,8 +154,8 @@ def _failed(found: Found, why: str) -> str:
     return "failed"
 
 
-def _batches(args: argparse.Namespace) -> Iterator[list[Found]]:
-    return _of_files(args.input) if args.input else _of_subscription(_subscription(args))
+def _subscription(args: argparse.Namespace) -> str:
+    return resource_name(args.rejected_subscription, "subscriptions", "--rejected_subscription", args.project_id)
 
 
 def _of_files(pattern: str) -> Iterator[list[Found]]:
@@ -183,36 +175,3 @@ def _record(data: bytes) -> Rejected:
         return msgspec.json.decode(data, type=Rejected)
     except (ValueError, RecursionError) as error:
         raise NotSentError(f"no rejected record: {error}") from error
-
-
-def _subscription(args: argparse.Namespace) -> str:
-    return resource_name(args.rejected_subscription, "subscriptions", "--rejected_subscription", args.project_id)
-
-
-def _of_subscription(subscription: str) -> Iterator[list[Found]]:
-    """Until a pull finds nothing more that was rejected before this began: what is refused again comes back here,
-    and so does what was not sent, when its deadline has passed."""
-    began, known = datetime.now(UTC), set[str]()
-    with endpoints.subscriber() as subscriber:
-        while True:
-            try:
-                pulled = subscriber.pull(
-                    subscription=subscription, max_messages=PULL_MESSAGES, timeout=PULL_TIMEOUT_S, retry=None
-                )
-            except DeadlineExceeded:
-                return
-            except GoogleAPIError as error:
-                raise OptionError(f"--rejected_subscription: {subscription}: {error.message}") from error
-            messages = {one.message.message_id: one for one in pulled.received_messages}
-            new = [name for name, one in messages.items() if one.message.publish_time < began and name not in known]
-            if not new:
-                return
-            known.update(new)
-            yield [Found(messages[name].message.data, f"message {name}", messages[name].ack_id) for name in new]
-
-
-def _acknowledge(args: argparse.Namespace, sent: Sequence[Found]) -> None:
-    ack_ids = [found.ack_id for found in sent if found.ack_id]
-    if ack_ids:
-        with endpoints.subscriber() as subscriber:
-            subscriber.acknowledge(subscription=_subscription(args), ack_ids=ack_ids)

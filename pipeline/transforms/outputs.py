@@ -152,8 +152,8 @@ COUNTED: Mapping[str, Callable[[Any], str]] = {
 
 
 def log_rejected(rejected: Rejected) -> None:
-    """Without a topic for them, rejected messages are at least said aloud."""
-    _log.warning("rejected at %s: %s: %s", rejected.stage, rejected.reason, rejected.error)
+    """Without a topic for them, rejected messages are at least said aloud; what was found is not: it may be a plate."""
+    _log.warning("rejected at %s: %s, field %s", rejected.stage, rejected.reason, rejected.field)
 
 
 def not_fined(found: Passages) -> list[PublicPassage]:

@@ -8,5 +8,6 @@ SELECT
   fines.image_url AS image_url,
   fines.license_plate AS license_plate
 FROM `dataset.latest_passages` AS passages
-LEFT JOIN `dataset.latest_fines` AS fines ON fines.passage_id = passages.passage_id
+LEFT JOIN `dataset.latest_fines` AS fines
+  ON fines.passage_id = passages.passage_id AND fines.status != 'withdrawn'
 WHERE passages.avg_speed IS NOT NULL AND passages.outcome != 'unmeasurable'
