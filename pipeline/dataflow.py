@@ -16,8 +16,6 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
     WorkerOptions,
 )
-from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
-from apache_beam.runners.runner import create_runner
 
 from pipeline import secret
 from pipeline.declared_options import SectionSpeedOptions
@@ -39,10 +37,6 @@ def check(options: PipelineOptions) -> None:
     _check_code(options)
     if own.privacy != "off":
         _check_secret(own.privacy_secret)
-    runner = create_runner("DataflowRunner")
-    mistakes = PipelineOptionsValidator(options, runner).validate()
-    if mistakes:
-        raise OptionError(f"--runner=DataflowRunner: {' '.join(' '.join(mistakes).split())}")
 
 
 def _check_code(options: PipelineOptions) -> None:
@@ -63,13 +57,20 @@ def _check_secret(source: str) -> None:
         )
 
 
+def new_pipeline(options: PipelineOptions) -> beam.Pipeline:
+    """An empty pipeline for Dataflow. Raises OptionError for what Beam finds wrong with its own options."""
+    try:
+        return beam.Pipeline(options=options)
+    except ValueError as error:
+        raise OptionError(f"--runner=DataflowRunner: {_line(error)}") from error
+
+
 def run(pipeline: beam.Pipeline, options: PipelineOptions) -> int:
     """Submit, or write the graph of a template, and return at once; the exit status. Raises OptionError."""
     try:
         result = pipeline.run()
     except OSError as error:
-        found = " ".join(str(error).split())
-        raise OptionError(f"--staging_location, --temp_location: cannot be written to: {found}") from error
+        raise OptionError(f"--staging_location, --temp_location: cannot be written to: {_line(error)}") from error
     cloud = options.view_as(GoogleCloudOptions)
     if result.has_job:
         place = f"https://console.cloud.google.com/dataflow/jobs/{cloud.region}/{result.job_id()}"
@@ -77,6 +78,10 @@ def run(pipeline: beam.Pipeline, options: PipelineOptions) -> int:
     else:
         _say(f"the graph of the job is in {cloud.template_location}")
     return 0
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _say(text: str) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
+from google.api_core.exceptions import GoogleAPIError
 
 from pipeline import secret
 from pipeline.declared_options import DEFAULT_LATENESS, DEFAULT_LIMIT, ONLY_FILES, ONLY_PUBSUB, SectionSpeedOptions
@@ -231,7 +232,7 @@ def _read_network(path: str) -> Network:
     try:
         with FileSystems.open(path) as file:
             text = file.read().decode("utf-8")
-    except (OSError, BeamIOError, ValueError) as error:
+    except (OSError, BeamIOError, ValueError, GoogleAPIError) as error:
         raise OptionError(f"--sections: {path} cannot be read: {error}. Name an existing YAML file in UTF-8") from error
     try:
         return sections.parse_network(text)

@@ -22,11 +22,13 @@ from pipeline.options import Settings
 def run_pipeline(options: PipelineOptions, settings: Settings, build: Callable[[beam.Pipeline], object]) -> int:
     """Build and run; wait for the end, but not for Dataflow's. The exit status: 0, or 1 if the run failed."""
     options.view_as(StandardOptions).streaming = settings.streaming
+    if dataflow.is_asked_for(options):
+        pipeline = dataflow.new_pipeline(options)
+        build(pipeline)
+        return dataflow.run(pipeline, options)
     pipeline = beam.Pipeline(runner=_runner(options, streaming=settings.streaming), options=options)
     build(pipeline)
     gc.freeze()  # what is loaded by now stays: the garbage collector need not look at it again and again
-    if dataflow.is_asked_for(options):
-        return dataflow.run(pipeline, options)
     result = pipeline.run()
     if settings.streaming:
         return _until_stopped(result)

@@ -42,7 +42,7 @@ class ReadMessages(beam.PTransform):
             timestamp_attribute=self._settings.timestamp_attribute,
             id_label=self._settings.id_attribute,
         )
-        return begin | "Pull" >> pull | "Take message" >> beam.Map(message_of_pubsub)
+        return begin | "Pull" >> pull | "Take message" >> beam.Map(message_of_pubsub).with_output_types(Message)
 
     def _files(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Message]:
         take = partial(message_of_block, received_us=self._settings.received_us)
