@@ -189,3 +189,37 @@ def test_what_would_fail_on_workers_alone_is_refused_before(given, says):
         for_dataflow.check(options.parse(argv))
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+# --- the commands of the README
+
+CLOUD = (ROOT / "README.md").read_text(encoding="utf-8").split("## In the cloud")[1].split("\n## ")[0]
+SHELL = {"PROJECT": "my-project", "REGION": "europe-west1", "BUCKET": "my-project-dataflow", "TAG": "1"}
+
+
+def filled(text: str) -> str:
+    """As the shell fills in what the README has it export."""
+    (image,) = re.findall(r"export IMAGE=(\S+)", CLOUD)
+    for name, value in {"IMAGE": image, **SHELL}.items():
+        text = text.replace(f"${name}", value)
+    return text
+
+
+def test_parameters_of_the_readme_are_the_templates_and_allowed():
+    given = dict(found.split("=", 1) for found in re.findall(r"--parameters (\S+)", CLOUD))
+    assert {name for name, found in PARAMETERS.items() if not found["isOptional"]} <= set(given) <= set(PARAMETERS)
+    assert all(matches(name, filled(value)) for name, value in given.items())
+
+
+def test_options_of_the_readme_are_beams_and_ours():
+    (command,) = re.findall(r"-m pipeline (--runner.*?) \.\.\.", CLOUD, re.DOTALL)
+    words = filled(command.replace("\\\n", " ")).split()
+    found = options.parse([*words, *(f"--{name}={value}" for name, value in PUBSUB.items()), "--privacy=off"])
+    assert for_dataflow.is_asked_for(found)
+    for_dataflow.check(found)
+
+
+def test_files_that_the_readme_names_exist():
+    named = set(re.findall(r"(?<![\w/$-])((?:templates|tests)/[\w./]+\w)", CLOUD))
+    assert {"templates/section_speed.json", "templates/sections.yaml", "tests/dataflow_steps.txt"} <= named
+    assert all((ROOT / name).exists() for name in named)
