@@ -17,6 +17,20 @@ ROOT = Path(__file__).parents[1]
 IMAGE = "europe-west1-docker.pkg.dev/project-1/section-speed/section-speed:1"
 LABELS = '{\n   "goog-dataflow-provided-template-name" : "section_speed",\n   "team" : "roads"\n}\n'
 
+# What a worker does first: unpickle the function of every step. It prints how many there were.
+UNPICKLE = """
+import sys
+from apache_beam.internal import pickler
+from apache_beam.portability import common_urns, python_urns
+from apache_beam.portability.api import beam_runner_api_pb2 as api
+
+steps = api.Pipeline.FromString(sys.stdin.buffer.read()).components.transforms.values()
+payloads = [api.ParDoPayload.FromString(step.spec.payload) for step in steps
+            if step.spec.urn == common_urns.primitives.PAR_DO.urn]
+print(len([pickler.loads(found.do_fn.payload) for found in payloads
+           if found.do_fn.urn == python_urns.PICKLED_DOFN_INFO]))
+"""
+
 
 def parameters(bucket: storage.Bucket) -> dict[str, str]:
     """What a user gives a template, all of it text."""
@@ -92,8 +106,15 @@ class Launched:
         found = {blob.name: blob for blob in bucket.list_blobs(prefix="staging/")}
         self.job = json.loads(found["staging/template_launches/1/job_object"].download_as_bytes())
         self.staged = {name.rsplit("/", 1)[1] for name in found}
-        graph = next(blob for name, blob in found.items() if name.endswith("/pipeline.pb"))
-        self.components = beam_runner_api_pb2.Pipeline.FromString(graph.download_as_bytes()).components
+        self.graph = next(blob for name, blob in found.items() if name.endswith("/pipeline.pb")).download_as_bytes()
+        self.components = beam_runner_api_pb2.Pipeline.FromString(self.graph).components
+
+    def unpickled(self, interpreter: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess:
+        """What becomes of the steps in another process, which knows nothing of this one."""
+        command = [interpreter, "-c", UNPICKLE]
+        return subprocess.run(
+            command, input=self.graph, cwd="/", env=dict(env), capture_output=True, timeout=120, check=False
+        )
 
     @property
     def options(self) -> dict[str, object]:

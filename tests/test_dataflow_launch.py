@@ -1,11 +1,13 @@
 """What the template's launcher does, without Google: the program is run by its file and leaves the job's graph."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -140,6 +142,15 @@ def test_nothing_is_installed_by_workers(launched):
         "pickled_main_session",
         "submission_environment_dependencies.txt",
     }
+
+
+def test_worker_with_the_package_has_every_step_and_one_without_has_none(launched):
+    interpreter, bare = Path(sys.executable), {"PATH": os.environ["PATH"]}
+    steps = [step for step in launched.components.transforms.values() if step.spec.urn == "beam:transform:pardo:v1"]
+    found = launched.unpickled(interpreter, bare | {"PYTHONPATH": str(ROOT)})
+    assert (found.returncode, int(found.stdout or 0)) == (0, len(steps)), found.stderr
+    without = launched.unpickled(interpreter, bare)
+    assert b"No module named 'pipeline'" in without.stderr
 
 
 # --- the graph

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from dataflow_samples import launch, parameters
+from dataflow_samples import Launched, launch, parameters
 from dockerfile import ROOT, Instruction, instructions, variables
 
 pytestmark = [pytest.mark.registry, pytest.mark.timeout(1200)]
@@ -79,7 +79,7 @@ def test_every_module_is_imported_without_the_packages_of_the_tests(image):
     subprocess.run([image[0], "-I", "-c", program], check=True, cwd="/")
 
 
-def test_launcher_gets_the_graph_from_this_environment(image, cloud, dataflow_bucket):
+def test_launcher_gets_the_graph_from_this_environment_and_workers_its_steps(image, cloud, dataflow_bucket):
     interpreter, template = image
     program = template / Path(variables()["FLEX_TEMPLATE_PYTHON_PY_FILE"]).name
     given = parameters(dataflow_bucket) | {"sections": str(template / "sections.yaml")}
@@ -87,4 +87,7 @@ def test_launcher_gets_the_graph_from_this_environment(image, cloud, dataflow_bu
         cloud, dataflow_bucket, given, interpreter=interpreter, program=program, cwd=Path("/"), installed=True
     )
     assert found.returncode == 0, found.stderr
-    assert dataflow_bucket.blob("staging/template_launches/1/job_object").exists()
+    job = Launched(dataflow_bucket)
+    assert job.options["sections"] == given["sections"]
+    unpickled = job.unpickled(interpreter, environment(interpreter.parent))
+    assert int(unpickled.stdout or 0) > 20, unpickled.stderr
