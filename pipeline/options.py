@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import logging
 import os
 import re
 import time
@@ -14,12 +15,15 @@ from urllib.parse import urlsplit
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
+from google.api_core.exceptions import GoogleAPIError
 
 from pipeline import secret
+from pipeline.declared_options import DEFAULT_LATENESS, DEFAULT_LIMIT, ONLY_FILES, ONLY_PUBSUB, SectionSpeedOptions
 from pipeline.enforcement import sections
 from pipeline.enforcement.intake import Intake
 from pipeline.enforcement.sections import Network, SectionError
 
+_log = logging.getLogger(__name__)
 LOCAL_RUNNERS = ("DirectRunner", "BundleBasedDirectRunner", "FnApiRunner", "PrismRunner")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -31,82 +35,6 @@ MAX_TOLERANCE_KMH = 300
 
 class OptionError(ValueError):
     """A mistake on the command line: which option, what was found, what is allowed, what to do."""
-
-
-class SectionSpeedOptions(PipelineOptions):
-    """Options of the section-speed job. Names of topics, subscriptions and datasets may be short or full."""
-
-    @classmethod
-    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
-        for add in (_add_pubsub, _add_files, _add_roads, _add_proof, _add_privacy):
-            add(parser)
-
-
-# Options that one kind of input ignores have no default here: only so is it known that somebody gave them.
-DEFAULT_TIMESTAMP_ATTRIBUTE, DEFAULT_LATENESS, DEFAULT_LIMIT = "timestamp", "24h", "25 mph"
-_ONLY_PUBSUB = ("output_topic", "rejected_topic", "publish_all", "timestamp_attribute", "dataset", "allowed_lateness")
-_ONLY_FILES = ("output_dir",)
-
-
-def _add_pubsub(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("Pub/Sub")
-    group.add_argument("--project_id", help="Google Cloud project; default: --project or GOOGLE_CLOUD_PROJECT")
-    group.add_argument("--input_subscription", help="subscription with the cameras' sightings")
-    group.add_argument("--output_topic", help="topic for fines, cases for review and withdrawals")
-    group.add_argument("--rejected_topic", help="topic for what could not be processed, with its original bytes")
-    group.add_argument("--publish_all", action="store_true", help="publish passages without a fine too")
-    group.add_argument(
-        "--timestamp_attribute",
-        help="attribute with the time of a message's first sighting; empty: its publish time. "
-        f"Default: {DEFAULT_TIMESTAMP_ATTRIBUTE}",
-    )
-    group.add_argument("--allowed_lateness", help=f"how late a sighting may arrive. Default: {DEFAULT_LATENESS}")
-    group.add_argument("--dataset", help="BigQuery dataset for every event, NAME or PROJECT.NAME")
-
-
-def _add_files(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("files instead of Pub/Sub")
-    group.add_argument("--input", help="file or pattern, local or gs://, of JSON lines, .gz or not")
-    group.add_argument("--output_dir", help="folder for sightings, passages, fines, rejected and summary.json")
-
-
-def _add_roads(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("roads")
-    group.add_argument("--sections", help="section file (YAML), local or gs://")
-    group.add_argument("--radar_id", help="section of sightings that name neither a camera nor a section")
-    group.add_argument("--speed_limit", help=f"limit without --sections. Default: {DEFAULT_LIMIT}")
-    group.add_argument("--tolerance", default="0 km/h", help="no suspicion up to the limit plus this. Default: 0 km/h")
-    group.add_argument(
-        "--session_gap", help="a vehicle not seen for so long has left, e.g. 30s; default: longest leg at 10 km/h"
-    )
-
-
-def _add_proof(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("pictures and plates")
-    group.add_argument("--cars_api", help="http(s) address asked for the picture of a sighting that names none")
-    group.add_argument(
-        "--evidence_bucket", help="bucket for pictures of suspected violations; default: PROJECT-evidence"
-    )
-    group.add_argument(
-        "--ocr",
-        choices=("vision", "none"),
-        help="none: every suspected violation goes to a person. Default: vision with Pub/Sub, none with files",
-    )
-
-
-def _add_privacy(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("privacy")
-    group.add_argument(
-        "--privacy",
-        choices=("on", "off"),
-        default="on",
-        help="on: vehicles are stored under pseudonyms that change daily. off: under their own names",
-    )
-    group.add_argument(
-        "--privacy_secret",
-        default=secret.DEFAULT_FILE,
-        help=f"file with the secret of the pseudonyms, local or gs://; {secret.VARIABLE} goes before it",
-    )
 
 
 class Settings(NamedTuple):
@@ -126,6 +54,7 @@ class Settings(NamedTuple):
     rejected_topic: str | None
     publish_all: bool
     timestamp_attribute: str | None
+    id_attribute: str | None
     dataset: str | None
     evidence_bucket: str | None
     cars_api: str | None
@@ -150,14 +79,20 @@ def _print_help() -> NoReturn:
 
 
 def parse(argv: Sequence[str]) -> PipelineOptions:
-    """The options of a command line. Raises OptionError for an option that neither we nor Beam know."""
+    """The options of a command line. Raises OptionError for an option that neither we nor Beam know.
+
+    A template's launcher may add options of its own, which must not end the launch; those of people were checked
+    against the template before.
+    """
     if {"-h", "--help"} & set(argv):
         _print_help()
     parser = _Parser(add_help=False, allow_abbrev=False)
     for known in PipelineOptions.__subclasses__():
         known._add_argparse_args(parser)
-    _, unknown = parser.parse_known_args(list(argv))
-    if unknown:
+    given, unknown = parser.parse_known_args(list(argv))
+    if unknown and given.template_location:
+        _log.warning("not known here, and left to the runner: %s", " ".join(unknown))
+    elif unknown:
         names = [name for action in parser._actions for name in action.option_strings]
         near = difflib.get_close_matches(unknown[0].split("=")[0], names, 1)
         hint = f"Did you mean {near[0]}?" if near else "See python -m pipeline --help."
@@ -190,7 +125,8 @@ def check(options: PipelineOptions) -> Settings:
         output_topic=_topic(own.output_topic, "--output_topic", project),
         rejected_topic=_topic(own.rejected_topic, "--rejected_topic", project),
         publish_all=own.publish_all,
-        timestamp_attribute=None if local else _timestamp_attribute(own),
+        timestamp_attribute=None if local else own.timestamp_attribute or None,
+        id_attribute=None if local else own.id_attribute or None,
         dataset=dataset_name(own.dataset, project),
         evidence_bucket=bucket,
         cars_api=_cars_api(own.cars_api, bucket),
@@ -216,9 +152,9 @@ def _is_streaming(own: SectionSpeedOptions) -> bool:
         raise OptionError(f"--input_subscription, --input: found {found}; allowed: exactly one of them")
     streaming = bool(own.input_subscription)
     if streaming:
-        _refuse_ignored(own, _ONLY_FILES, "--input_subscription", "--input")
+        _refuse_ignored(own, ONLY_FILES, "--input_subscription", "--input")
     else:
-        _refuse_ignored(own, _ONLY_PUBSUB, "--input", "--input_subscription")
+        _refuse_ignored(own, ONLY_PUBSUB, "--input", "--input_subscription")
     if own.input and not own.output_dir:
         raise OptionError("--output_dir: absent; needed with --input. Name the folder for the results")
     if own.input_subscription and not own.output_topic:
@@ -259,11 +195,6 @@ def _proof(own: SectionSpeedOptions, project: str | None, *, streaming: bool) ->
     return read_plates, _bucket(bucket)
 
 
-def _timestamp_attribute(own: SectionSpeedOptions) -> str | None:
-    found = DEFAULT_TIMESTAMP_ATTRIBUTE if own.timestamp_attribute is None else own.timestamp_attribute
-    return found or None
-
-
 def _privacy_secret(own: SectionSpeedOptions) -> str | None:
     """Where the secret is, which must be one already: the run reads it when it has begun."""
     if own.privacy == "off":
@@ -301,7 +232,7 @@ def _read_network(path: str) -> Network:
     try:
         with FileSystems.open(path) as file:
             text = file.read().decode("utf-8")
-    except (OSError, BeamIOError, ValueError) as error:
+    except (OSError, BeamIOError, ValueError, GoogleAPIError) as error:
         raise OptionError(f"--sections: {path} cannot be read: {error}. Name an existing YAML file in UTF-8") from error
     try:
         return sections.parse_network(text)

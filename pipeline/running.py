@@ -14,14 +14,18 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
-from pipeline import conservation
+from pipeline import conservation, dataflow
 from pipeline.local_runner import LocalRunner
 from pipeline.options import Settings
 
 
 def run_pipeline(options: PipelineOptions, settings: Settings, build: Callable[[beam.Pipeline], object]) -> int:
-    """Build and run; wait for the end on this machine. The exit status: 0, or 1 if the run failed."""
+    """Build and run; wait for the end, but not for Dataflow's. The exit status: 0, or 1 if the run failed."""
     options.view_as(StandardOptions).streaming = settings.streaming
+    if dataflow.is_asked_for(options):
+        pipeline = dataflow.new_pipeline(options)
+        build(pipeline)
+        return dataflow.run(pipeline, options)
     pipeline = beam.Pipeline(runner=_runner(options, streaming=settings.streaming), options=options)
     build(pipeline)
     gc.freeze()  # what is loaded by now stays: the garbage collector need not look at it again and again

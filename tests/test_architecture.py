@@ -88,6 +88,8 @@ def test_beam_is_used_by_the_engine_side_alone():
         "transforms",
         "jobs",
         "conservation.py",
+        "dataflow.py",
+        "declared_options.py",
         "local_runner.py",
         "options.py",
         "running.py",

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 
+from pipeline import dataflow
 from pipeline import options as command_line
 from pipeline.enforcement import sections
 from pipeline.options import Settings
@@ -47,6 +48,8 @@ def build(pipeline: beam.Pipeline, settings: Settings) -> Outputs:
 def run(argv: Sequence[str]) -> int:
     """Check the command line, build the graph and run it; the exit status."""
     options = command_line.parse(argv)
+    if dataflow.is_asked_for(options):
+        dataflow.check(options)
     settings = command_line.check(options)
     for doubt in sections.doubts(settings.network):
         print(f"python -m pipeline: warning: {doubt}", file=sys.stderr)

@@ -23,8 +23,8 @@ MIN_LINE_BYTES = 32  # no sighting is shorter
 class ReadMessages(beam.PTransform):
     """Messages of the subscription, or blocks of lines of the files, which then are messages too (.gz is unpacked).
 
-    On Dataflow the event time is set at the source and redelivered messages are dropped; the local runner knows neither
-    (its watermark is the clock), and the graph does not depend on them.
+    On Dataflow the event time may be set at the source, and messages published twice dropped there; the local runner
+    knows neither (its watermark is the clock), and the graph does not depend on them.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,8 +40,9 @@ class ReadMessages(beam.PTransform):
             subscription=self._settings.input,
             with_attributes=True,
             timestamp_attribute=self._settings.timestamp_attribute,
+            id_label=self._settings.id_attribute,
         )
-        return begin | "Pull" >> pull | "Take message" >> beam.Map(message_of_pubsub)
+        return begin | "Pull" >> pull | "Take message" >> beam.Map(message_of_pubsub).with_output_types(Message)
 
     def _files(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Message]:
         take = partial(message_of_block, received_us=self._settings.received_us)
