@@ -90,6 +90,7 @@ def test_beam_is_used_by_the_engine_side_alone():
         "transforms",
         "jobs",
         "conservation.py",
+        "job_server.py",
         "local_runner.py",
         "options.py",
         "running.py",
