@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 KINDS = ("sightings", "passages", "fines", "rejected")
-_RUN_TIME = re.compile(rb'"received_at":"[^"]*",?')  # when this run read the file: no two runs share it
+# When this run read the file, in a field and in the words of an error: no two runs share it.
+_RUN_TIME = re.compile(rb'"received_at":"[^"]*",?|(?<=, received )[-0-9T:.]+Z')
 _MODULUS = 1 << 128
 
 

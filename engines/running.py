@@ -74,8 +74,8 @@ def beam_job_server(folder: Path) -> Iterator[str]:
     """Beam's own job server, in its process; where it listens on this machine."""
     port_file = folder / "job_server.port"
     port_file.unlink(missing_ok=True)
-    module = "apache_beam.runners.portability.local_job_service_main"
-    command = [sys.executable, "-m", module, "--port_file", str(port_file), "--staging_dir", str(folder / "staged")]
+    command = [sys.executable, "-m", "engines.beam_job_server", "--port_file", str(port_file)]
+    command += ["--staging_dir", str(folder / "staged")]
     with (folder / "job_server.log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(os.environ))
     try:

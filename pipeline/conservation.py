@@ -10,7 +10,7 @@ from apache_beam.metrics import MetricsFilter
 from apache_beam.metrics.execution import MetricResult
 from apache_beam.runners.runner import PipelineResult
 
-from pipeline.enforcement.model import Outcome
+from pipeline.enforcement.model import Outcome, Status
 
 
 class Count(NamedTuple):
@@ -29,14 +29,15 @@ def account(result: PipelineResult, output_dir: str) -> tuple[str, bool]:
     with FileSystems.open(FileSystems.join(output_dir, "summary.json")) as file:
         written: dict[str, int] = msgspec.json.decode(file.read())
     sightings, passages = written["sightings_in"], written["passages"]
-    read, measured = _counted(result, "sightings"), _counted(result, "passages")
+    read, measured, lines = (_counted(result, namespace) for namespace in ("sightings", "passages", "lines"))
+    to_write = sightings + passages + sum(written[f"fines_{status}"] for status in Status)
     outcomes = ", ".join(f"{written[f'passages_{outcome}']:,} {outcome}" for outcome in Outcome)
     line = (
         f"{read.n if read else sightings:,} sightings = "
         f"{written['sightings_stored']:,} stored + {written['rejected']:,} rejected; "
         f"{measured.n if measured else passages:,} passages = {outcomes}. Results in {output_dir}"
     )
-    doubt, agree = _compared((read, sightings), (measured, passages))
+    doubt, agree = _compared((read, sightings), (measured, passages), (lines, to_write))
     return doubt + line, agree
 
 

@@ -7,11 +7,21 @@ from contextlib import contextmanager
 
 import grpc
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
+from apache_beam.runners.portability.fn_api_runner import worker_handlers
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState, create_runner
 
 
 class EngineError(ValueError):
     """An engine that cannot be used as it was asked for, worded for the person who asked."""
+
+
+def keep_all_data() -> None:
+    """Have Beam's local engine send data to its worker processes by size, not by time.
+
+    By time, a second thread sends what is buffered and then empties the buffer; what was written to it in between is
+    lost without a word, whenever sending has to wait for a slow worker (Beam 2.77, data_plane.py).
+    """
+    worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
 
 
 def runner(options: PipelineOptions) -> PipelineRunner:
@@ -45,7 +55,7 @@ def mistakes_told(options: PipelineOptions) -> Iterator[None]:
 
 
 def _of_the_start(error: Exception) -> bool:
-    """Beam starts the job server of Flink and Spark from a jar, and has no error of its own for a missing jar or Java."""
+    """Beam starts the job server of Flink and Spark from a jar, without an error of its own for a missing one."""
     return "job server jar" in str(error) or "jar URL" in str(error) or getattr(error, "filename", None) == "java"
 
 

@@ -41,6 +41,7 @@ def _runner(options: PipelineOptions, *, streaming: bool) -> PipelineRunner:
     """The local runner by name: Beam's own choice may be one that it fetches from the network."""
     if (options.view_as(StandardOptions).runner or "DirectRunner") != "DirectRunner":
         return job_server.runner(options)
+    job_server.keep_all_data()
     return LocalRunner() if streaming else FnApiRunner()
 
 

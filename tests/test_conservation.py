@@ -17,6 +17,9 @@ WRITTEN = {
     "passages_fined": 0,
     "passages_review": 1,
     "passages_unmeasurable": 0,
+    "fines_issued": 0,
+    "fines_review": 1,
+    "fines_withdrawn": 0,
 }
 
 
@@ -47,45 +50,50 @@ def said(tmp_path):
 
 
 def test_committed_counts_that_agree(said):
-    line, agree = said(Finished(sightings=(10, 10), passages=(4, 4)))
+    line, agree = said(Finished(sightings=(10, 10), passages=(4, 4), lines=(15, 15)))
     assert agree
     assert line.startswith("10 sightings = 10 stored + 0 rejected; 4 passages = 3 clear, 0 fined, 1 review, 0 unmeas")
 
 
 def test_counter_committed_at_zero_and_never_attempted(said):
     """Portable engines say what was committed and nothing of what was attempted."""
-    line, agree = said(Finished(sightings=(10, None), sightings_rejected=(0, None), passages=(4, None)))
+    line, agree = said(
+        Finished(sightings=(10, None), sightings_rejected=(0, None), passages=(4, None), lines=(15, None))
+    )
     assert agree
     assert line.startswith("10 sightings = 10 stored")
 
 
-@pytest.mark.parametrize(("sightings", "passages"), [(11, 4), (10, 5), (9, 4), (10, 3)])
-def test_committed_counts_that_do_not_agree(said, sightings, passages):
-    line, agree = said(Finished(sightings=(sightings, sightings), passages=(passages, passages)))
+@pytest.mark.parametrize(
+    ("sightings", "passages", "lines"),
+    [(11, 4, 15), (10, 5, 15), (9, 4, 15), (10, 3, 15), (10, 4, 14), (10, 4, 16)],
+)
+def test_committed_counts_that_do_not_agree(said, sightings, passages, lines):
+    line, agree = said(Finished(sightings=(sightings, sightings), passages=(passages, passages), lines=(lines, lines)))
     assert not agree
     assert line.startswith("the sums do not agree, something was lost")
 
 
 def test_committed_counts_though_work_was_done_again(said):
-    line, agree = said(Finished(sightings=(10, 20), passages=(4, 4)))
+    line, agree = said(Finished(sightings=(10, 20), passages=(4, 4), lines=(15, 15)))
     assert agree
     assert line.startswith("10 sightings")
 
 
 def test_attempted_counts_of_work_done_again_do_not_fail_a_sound_run(said):
-    line, agree = said(Finished(sightings=(None, 15), passages=(None, 4)))
+    line, agree = said(Finished(sightings=(None, 15), passages=(None, 4), lines=(None, 15)))
     assert agree
     assert line.startswith("not compared, this engine also counts what it did again")
 
 
 def test_attempted_counts_below_what_was_written(said):
-    line, agree = said(Finished(sightings=(None, 9), passages=(None, 4)))
+    line, agree = said(Finished(sightings=(None, 9), passages=(None, 4), lines=(None, 15)))
     assert not agree
     assert line.startswith("the sums do not agree")
 
 
 def test_attempted_counts_that_agree(said):
-    line, agree = said(Finished(sightings=(None, 10), passages=(None, 4)))
+    line, agree = said(Finished(sightings=(None, 10), passages=(None, 4), lines=(None, 15)))
     assert agree
     assert line.startswith("10 sightings")
 

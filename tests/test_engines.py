@@ -4,16 +4,21 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
+from apache_beam.runners.portability.fn_api_runner import worker_handlers
+from apache_beam.runners.worker import data_plane
 from test_bounded_job import SECRET, SECTIONS, traffic
 
 from engines import comparison, results
 from engines.results import Lines
 from engines.running import Run
-from pipeline import secret
+from pipeline import job_server, secret
 from pipeline.jobs import main
+from pipeline.transforms import sinks
 
 ROOT = Path(__file__).parents[1]
 
@@ -120,6 +125,49 @@ def test_mistake_in_the_comparison_is_one_line(argv, said):
     assert run.returncode == 2
     assert run.stderr.startswith(f"python -m engines: {said}")
     assert run.stderr.count("\n") == 1
+
+
+# --- what an engine may lose
+
+
+def sent_by(channel) -> int:
+    """Bytes that arrive of ten numbered ones, where sending waits for a slow receiver while more is written."""
+    arrived, sending, go_on = [], threading.Event(), threading.Event()
+
+    def send(data, *_):
+        sending.set()
+        go_on.wait(5)
+        arrived.append(data.data)
+
+    channel._enqueue_to_send = send
+    stream = channel.output_stream("bundle", "step")
+    stream.write(b"12345")
+    sending.wait(1.5)  # a thread of the stream's own has begun to send, where it has one
+    stream.write(b"67890")
+    go_on.set()
+    time.sleep(0.2)
+    stream.close()
+    return len(b"".join(arrived))
+
+
+def channel_to_workers():
+    servicer = data_plane.BeamFnDataServicer(worker_handlers.DATA_BUFFER_TIME_LIMIT_MS)
+    return servicer.get_conn_by_worker_id("worker")
+
+
+def test_what_is_written_while_a_slow_worker_is_sent_to_arrives(monkeypatch):
+    monkeypatch.setattr(worker_handlers, "DATA_BUFFER_TIME_LIMIT_MS", 1000)
+    assert sent_by(channel_to_workers()) == 5, "Beam sends all by itself now: remove keep_all_data"
+    job_server.keep_all_data()
+    assert sent_by(channel_to_workers()) == 10
+
+
+def test_lines_that_never_reach_their_file_fail_the_run(monkeypatch, capsys):
+    """Encoded and counted, and lost before they are written."""
+    count = sinks.count_lines
+    monkeypatch.setattr(sinks, "count_lines", lambda block: block if b"travel_time_s" in block else count(block))
+    assert main(["--input=in.ndjson", "--output_dir=out", "--sections=sections.yaml"]) == 1
+    assert "the sums do not agree, something was lost" in capsys.readouterr().err
 
 
 # --- mistakes in the options of an engine
