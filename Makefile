@@ -2,12 +2,13 @@
 PYTHON ?= python3
 VEHICLES ?= 80
 SEED ?= 58
+SIGHTINGS ?= 1000000
 UV_VERSION = 0.13.9
 VENV = .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
 
-.PHONY: demo test setup check format lock bench clean
+.PHONY: demo test setup check format lock bench engines clean
 
 demo: setup  ## watch the whole system work on this machine
 	@$(BIN)/python -m demo --vehicles $(VEHICLES) --seed $(SEED)
@@ -40,6 +41,9 @@ lock: setup  ## pin what setup.py allows
 
 bench: setup  ## measure the bounded and the streaming job on this machine
 	$(BIN)/python -m bench
+
+engines: setup  ## prove that several engines give the same results, and what a killed worker costs
+	$(BIN)/python -m engines --sightings $(SIGHTINGS) --seed $(SEED)
 
 clean:  ## remove all that make made
 	rm -rf $(VENV) out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
