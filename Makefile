@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VEHICLES ?= 80
 SEED ?= 58
+SIGHTINGS ?= 1000000
 UV_VERSION = 0.13.9
 VENV = .venv
 BIN = $(VENV)/bin
@@ -10,7 +11,7 @@ INSTALLED = $(VENV)/installed
 LOCK_FOR_IMAGE = $(BIN)/uv pip compile --constraint requirements.txt --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	--generate-hashes --no-header --no-annotate --quiet --output-file
 
-.PHONY: demo test setup check format lock template image-steps bench clean
+.PHONY: demo test setup check format lock template image-steps bench engines clean
 
 demo: setup  ## watch the whole system work on this machine
 	@$(BIN)/python -m demo --vehicles $(VEHICLES) --seed $(SEED)
@@ -51,6 +52,9 @@ image-steps: setup  ## do in a new environment what the image's build does; asks
 
 bench: setup  ## measure the bounded and the streaming job on this machine
 	$(BIN)/python -m bench
+
+engines: setup  ## prove that several engines give the same results, and what a killed worker costs
+	$(BIN)/python -m engines --sightings $(SIGHTINGS) --seed $(SEED)
 
 clean:  ## remove all that make made
 	rm -rf $(VENV) out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
