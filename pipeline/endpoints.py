@@ -30,6 +30,11 @@ def storage_client(project: str | None = None) -> storage.Client:
     return _storage_client(project, os.environ.get("STORAGE_EMULATOR_HOST"))
 
 
+def storage_is_local() -> bool:
+    """Whether Cloud Storage is the local service, which keeps objects and little of a bucket's settings."""
+    return bool(os.environ.get("STORAGE_EMULATOR_HOST"))
+
+
 @cache
 def _storage_client(project: str | None, address: str | None) -> storage.Client:
     if address:
