@@ -7,7 +7,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
 
-.PHONY: demo test setup check format lock bench clean
+.PHONY: demo test setup check format lock schemas release bench clean
 
 demo: setup  ## watch the whole system work on this machine
 	@$(BIN)/python -m demo --vehicles $(VEHICLES) --seed $(SEED)
@@ -37,6 +37,12 @@ format: setup
 
 lock: setup  ## pin what setup.py allows
 	$(BIN)/uv pip compile setup.py --all-extras --universal --python-version 3.11 --no-header --no-annotate --quiet --output-file requirements.txt
+
+schemas: setup  ## write the tables' schemas for terraform
+	$(BIN)/python -m releases --schemas
+
+release: setup  ## make what is here the release that later ones must be able to follow
+	$(BIN)/python -m releases --release
 
 bench: setup  ## measure the bounded and the streaming job on this machine
 	$(BIN)/python -m bench
