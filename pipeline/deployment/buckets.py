@@ -35,7 +35,7 @@ class Bucket(Resource):
         }
         if plan.deleted_after_days is not None:
             self.wanted["soft_delete_s"] = 0
-        if endpoints.storage_is_local():
+        if endpoints.is_local("storage"):
             self.wanted = {name: value for name, value in self.wanted.items() if name not in _NOT_LOCALLY}
 
     def find(self) -> Found | None:

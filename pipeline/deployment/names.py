@@ -8,7 +8,7 @@ import re
 
 from pipeline.deployment import plan as planning
 from pipeline.deployment.plan import Plan, Resources
-from pipeline.options import OptionError
+from pipeline.option_values import OptionError
 
 MAX_KEPT_DAYS = 36_500  # a hundred years; Cloud Storage allows no more
 

@@ -23,7 +23,7 @@ def run(argv: Sequence[str]) -> int:
     names, plan = names_and_plan(args)
     if not args.roles:
         _provision(plan, dry_run=args.dry_run)
-    if args.roles or not (args.dry_run or endpoints.storage_is_local()):
+    if args.roles or not (args.dry_run or endpoints.is_local("storage")):
         print("# The least roles, as commands. The same alone: python -m pipeline provision --roles")
         print(*roles.lines(names), sep="\n")
     return 0

@@ -20,7 +20,7 @@ from google.pubsub_v1 import PublisherClient
 
 from pipeline import endpoints
 from pipeline.enforcement.records import Rejected
-from pipeline.options import OptionError, dataset_name, resource_name
+from pipeline.option_values import OptionError, dataset_name, resource_name
 from pipeline.transforms.sinks import INSERT_TIMEOUT_S, RETRY, ROW_IDS
 from pipeline.warehouse import tables
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import apache_beam as beam
 
 from pipeline import options as command_line
+from pipeline import preflight
 from pipeline.enforcement import sections
 from pipeline.options import Settings
 from pipeline.running import run_pipeline
@@ -52,4 +53,6 @@ def run(argv: Sequence[str]) -> int:
         print(f"python -m pipeline: warning: {doubt}", file=sys.stderr)
     if settings.privacy_secret is None:
         print("privacy is off: sightings and passages are stored under the vehicles' own names", file=sys.stderr)
+    if settings.streaming and (status := preflight.run(options, settings)) is not None:
+        return status
     return run_pipeline(options, settings, lambda pipeline: build(pipeline, settings))
