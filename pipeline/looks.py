@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,10 @@ LOOK_TIMEOUT_S = 5.0
 MAX_SKEW_S = 5.0
 DELETED_TOPIC = "_deleted-topic_"
 PROBE = ".preflight"  # no object of this name is ever written
+# What network errors say at the end of a long line.
+_REFUSAL = re.compile(
+    r"Connection refused|Failed to resolve '[^']+'|Name or service not known|[Tt]imed out|Deadline Exceeded"
+)
 LOG_IN = "gcloud auth application-default login"
 START_LOCALLY = "python -m localcloud"
 
@@ -70,7 +75,8 @@ def explained(one: Look, error: Exception) -> tuple[str, str]:
         return f"may not be used by this account: {_first_line(error)}", one.denied
     if isinstance(error, GoogleAuthError) and not isinstance(error, TransportError):
         return f"no credentials: {_first_line(error)}", _log_in()
-    return f"does not answer: {type(error).__name__}: {_first_line(error)}", one.down
+    known = _REFUSAL.search(str(error))
+    return f"does not answer: {known[0] if known else type(error).__name__ + ': ' + _first_line(error)}", one.down
 
 
 def _first_line(error: Exception) -> str:

@@ -12,8 +12,6 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TextIO
 
-from apache_beam.options.pipeline_options import PipelineOptions
-
 from pipeline import looks
 from pipeline import option_values as values
 from pipeline.looks import Look, NotReadyError
@@ -32,12 +30,11 @@ class Finding(NamedTuple):
     fatal: bool = True
 
 
-def run(options: PipelineOptions, settings: Settings) -> int | None:
+def run(own: SectionSpeedOptions, settings: Settings) -> int | None:
     """Look, and print what was found. The exit status with which to stop, or None: the run may start.
 
     Raises OptionError for a mistake in the options that are preflight's alone.
     """
-    own = options.view_as(SectionSpeedOptions)
     mode = own.preflight or DEFAULT_PREFLIGHT
     camera_bucket = values.bucket_name(own.camera_bucket, "--camera_bucket")
     if mode == "off":
@@ -85,11 +82,15 @@ def _no_answer(one: Look, deadline_s: float) -> Finding:
 
 def _tell(findings: Sequence[Finding], took_s: float, out: TextIO, *, everything: bool) -> None:
     good, bad = _marks(out)
+    told = set[str]()
     for finding in findings:
         if finding.problem is not None:
             note = "" if finding.fatal else " (the run can start)"
-            print(f"{bad} {finding.name}: {finding.problem}{note}", file=out)
+            # One cause has many crosses; its long story is told once.
+            problem = finding.problem.split(":")[0] if finding.problem in told else finding.problem
+            print(f"{bad} {finding.name}: {problem}{note}", file=out)
             print(f"    {finding.fix}", file=out)
+            told.add(finding.problem)
         elif everything:
             print(f"{good} {finding.name}: {finding.told}", file=out)
     print(_summary(findings, took_s), file=out, flush=True)

@@ -261,7 +261,8 @@ LOOK = Look("it", lambda: "", absent="make it", denied="grant it", down="start i
         (exceptions.PermissionDenied("no"), "may not be used by this account: 403 no", "grant it"),
         (Forbidden("no"), "may not be used by this account: 403 no", "grant it"),
         (exceptions.ServiceUnavailable("down"), "does not answer: ServiceUnavailable: 503 down", "start it"),
-        (ConnectionError("refused\nand more"), "does not answer: ConnectionError: refused", "start it"),
+        (ConnectionError("odd\nand more"), "does not answer: ConnectionError: odd", "start it"),
+        (ConnectionError("a long way: Connection refused"), "does not answer: Connection refused", "start it"),
         (DefaultCredentialsError("none found"), "no credentials: none found", looks.LOG_IN),
     ],
 )
@@ -398,4 +399,5 @@ def test_camera_bucket_is_checked(names, tmp_path, capsys):
 def test_off_looks_at_nothing(names, tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "look", lambda *_: pytest.fail("looked"))
     parsed = options.parse([*argv(names, tmp_path), "--preflight=off"])
-    assert preflight.run(parsed, options.check(parsed)) is None
+    own = parsed.view_as(options.SectionSpeedOptions)
+    assert preflight.run(own, options.check(parsed)) is None

@@ -15,7 +15,7 @@ import apache_beam as beam
 from pipeline import options as command_line
 from pipeline import preflight
 from pipeline.enforcement import sections
-from pipeline.options import Settings
+from pipeline.options import SectionSpeedOptions, Settings
 from pipeline.running import run_pipeline
 from pipeline.transforms.intake import DecodeSightings
 from pipeline.transforms.judge import Judge
@@ -53,6 +53,8 @@ def run(argv: Sequence[str]) -> int:
         print(f"python -m pipeline: warning: {doubt}", file=sys.stderr)
     if settings.privacy_secret is None:
         print("privacy is off: sightings and passages are stored under the vehicles' own names", file=sys.stderr)
-    if settings.streaming and (status := preflight.run(options, settings)) is not None:
-        return status
+    if settings.streaming:
+        status = preflight.run(options.view_as(SectionSpeedOptions), settings)
+        if status is not None:
+            return status
     return run_pipeline(options, settings, lambda pipeline: build(pipeline, settings))
