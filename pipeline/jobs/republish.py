@@ -1,4 +1,4 @@
-"""Republish: send what was rejected again, with its original bytes, after the fix that lets it pass."""
+"""Republish: send what was rejected or not delivered again, with its original bytes, after the fix that lets it pass."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import glob
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -28,15 +28,20 @@ PULL_TIMEOUT_S = 5.0
 PULL_MESSAGES = 500
 SEND_TIMEOUT_S = 20.0
 ANY = "any"
-OF_PUBSUB = "goog"  # attributes whose names begin so are Pub/Sub's own, and refused when others set them
+# Attributes whose names begin so are Pub/Sub's own: it refuses the first from others, adds the second to dead letters.
+OF_PUBSUB = ("goog", "CloudPubSubDeadLetterSource")
 
 
 class Found(NamedTuple):
-    """The bytes of a rejected record, where they are, and how to tell that place that they are dealt with."""
+    """The bytes of a rejected record, where they are, and how to tell that place that they are dealt with.
+
+    attributes: those of a message that could not be delivered, which is no record but is sent as it was.
+    """
 
     data: bytes
     where: str
     ack_id: str | None = None
+    attributes: Mapping[str, str] | None = None
 
 
 class NotSentError(ValueError):
@@ -61,10 +66,10 @@ class Sender:
         if record.stage == "warehouse":
             self._insert(payload, attributes.get("table"))
         else:
-            self._publish(payload, attributes)
+            self.publish(payload, attributes)
         return "sent"
 
-    def _publish(self, payload: bytes, attributes: dict[str, str]) -> None:
+    def publish(self, payload: bytes, attributes: Mapping[str, str]) -> None:
         """By the plain client: the other one takes attributes as arguments, where one named topic or data collides."""
         own = {name: value for name, value in attributes.items() if not name.startswith(OF_PUBSUB)}
         message = {"data": payload, "attributes": own}
@@ -114,8 +119,7 @@ def _row(payload: bytes, table: str) -> tuple[dict[str, Any], str]:
 def run(argv: Sequence[str]) -> int:
     """Send again what files or a subscription hold; what cannot be sent stays there. Exit status 1 if any stayed."""
     args = _parser().parse_args(argv)
-    if bool(args.input) == bool(args.rejected_subscription):
-        raise OptionError("--input, --rejected_subscription: allowed: exactly one of them")
+    _check(args)
     topic = resource_name(args.input_topic, "topics", "--input_topic", args.project_id)
     sender = Sender(topic, dataset_name(args.dataset, args.project_id))
     counts: Counter[str] = Counter()
@@ -124,6 +128,15 @@ def run(argv: Sequence[str]) -> int:
         _acknowledge(args, sent)
     print("sent again {sent}, left out {left}, truncated {truncated}, failed {failed}".format_map(_Zeros(counts)))
     return 1 if counts["failed"] or counts["truncated"] else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if sum(map(bool, (args.input, args.rejected_subscription, args.undelivered_subscription))) != 1:
+        raise OptionError("--input, --rejected_subscription, --undelivered_subscription: allowed: exactly one of them")
+    if args.undelivered_subscription and args.reason != ANY:
+        raise OptionError(
+            "--reason: found with --undelivered_subscription; allowed: only for what was rejected. Leave it out"
+        )
 
 
 class _Zeros(dict[str, int]):
@@ -137,6 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rejected_subscription", help="subscription of the rejected topic; sent ones are acknowledged"
     )
+    parser.add_argument(
+        "--undelivered_subscription", help="subscription of the dead-letter topic; sent ones are acknowledged"
+    )
     parser.add_argument("--input", help="file or pattern with rejected records, instead of a subscription")
     parser.add_argument("--input_topic", default="sightings", help="topic to send to. Default: sightings")
     parser.add_argument("--dataset", help="dataset, for rows that BigQuery refused")
@@ -147,8 +163,7 @@ def _parser() -> argparse.ArgumentParser:
 def _outcome(found: Found, reason: str, sender: Sender, counts: Counter[str]) -> str:
     """sent, left, truncated or failed; one that failed is told in one line, and the others go on."""
     try:
-        record = _record(found.data)
-        outcome = "left" if reason not in (ANY, record.reason) else sender.send(record)
+        outcome = _sent(found, reason, sender)
     except NotSentError as error:
         outcome = _failed(found, str(error))
     except (GoogleAPIError, GoogleAuthError, requests.RequestException) as error:
@@ -157,13 +172,23 @@ def _outcome(found: Found, reason: str, sender: Sender, counts: Counter[str]) ->
     return outcome
 
 
+def _sent(found: Found, reason: str, sender: Sender) -> str:
+    if found.attributes is not None:
+        sender.publish(found.data, found.attributes)
+        return "sent"
+    record = _record(found.data)
+    return "left" if reason not in (ANY, record.reason) else sender.send(record)
+
+
 def _failed(found: Found, why: str) -> str:
     print(f"python -m pipeline republish: {found.where}: {' '.join(why.split())}", file=sys.stderr)
     return "failed"
 
 
 def _batches(args: argparse.Namespace) -> Iterator[list[Found]]:
-    return _of_files(args.input) if args.input else _of_subscription(_subscription(args))
+    if args.input:
+        return _of_files(args.input)
+    return _of_subscription(_subscription(args), as_they_are=bool(args.undelivered_subscription))
 
 
 def _of_files(pattern: str) -> Iterator[list[Found]]:
@@ -186,10 +211,11 @@ def _record(data: bytes) -> Rejected:
 
 
 def _subscription(args: argparse.Namespace) -> str:
-    return resource_name(args.rejected_subscription, "subscriptions", "--rejected_subscription", args.project_id)
+    option = "rejected_subscription" if args.rejected_subscription else "undelivered_subscription"
+    return resource_name(getattr(args, option), "subscriptions", f"--{option}", args.project_id)
 
 
-def _of_subscription(subscription: str) -> Iterator[list[Found]]:
+def _of_subscription(subscription: str, *, as_they_are: bool = False) -> Iterator[list[Found]]:
     """Until a pull finds nothing more that was rejected before this began: what is refused again comes back here,
     and so does what was not sent, when its deadline has passed."""
     began, known = datetime.now(UTC), set[str]()
@@ -202,13 +228,20 @@ def _of_subscription(subscription: str) -> Iterator[list[Found]]:
             except DeadlineExceeded:
                 return
             except GoogleAPIError as error:
-                raise OptionError(f"--rejected_subscription: {subscription}: {error.message}") from error
+                option = "undelivered" if as_they_are else "rejected"
+                raise OptionError(f"--{option}_subscription: {subscription}: {error.message}") from error
             messages = {one.message.message_id: one for one in pulled.received_messages}
             new = [name for name, one in messages.items() if one.message.publish_time < began and name not in known]
             if not new:
                 return
             known.update(new)
-            yield [Found(messages[name].message.data, f"message {name}", messages[name].ack_id) for name in new]
+            yield [_found(messages[name], as_they_are=as_they_are) for name in new]
+
+
+def _found(received: Any, *, as_they_are: bool) -> Found:  # noqa: ANN401 (a received message)
+    message = received.message
+    attributes = dict(message.attributes) if as_they_are else None
+    return Found(message.data, f"message {message.message_id}", received.ack_id, attributes)
 
 
 def _acknowledge(args: argparse.Namespace, sent: Sequence[Found]) -> None:
