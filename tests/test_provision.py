@@ -171,6 +171,23 @@ def test_what_the_local_service_does_not_keep_is_told(names):
 # --- what exists and differs
 
 
+def test_region_is_the_same_however_it_is_written(names):
+    made(names, location="EUROPE-WEST1")
+    assert endpoints.bigquery_client("local-project").get_dataset(names.dataset).location == "europe-west1"
+    assert outcome_of(made(names, location="EUROPE-WEST1"), f"local-project.{names.dataset}").outcome == "exists"
+    elsewhere = outcome_of(made(names, location="EU"), f"local-project.{names.dataset}")
+    assert elsewhere.outcome == "differs"
+    assert "location is EUROPE-WEST1, planned EU: left as it is" in elsewhere.details
+
+
+def test_full_names_of_the_project_are_taken(names, capsys):
+    full = [f"--input_topic=projects/{names.project}/topics/{names.input_topic}", f"--dataset={names.project}.full"]
+    assert main(["provision", "--dry_run", *options(names), *full]) == 0
+    printed = capsys.readouterr().out
+    assert f"projects/local-project/topics/{names.input_topic} " in printed
+    assert "local-project.full.fines" in printed
+
+
 def test_labels_of_others_stay_and_ours_are_added(names):
     path = f"projects/{names.project}/topics/{names.input_topic}"
     endpoints.publisher().create_topic(request={"name": path, "labels": {"team": "roads"}})

@@ -25,7 +25,7 @@ class Bucket(Resource):
         self._client, self._plan = client, plan
         self.name = f"gs://{plan.name}"
         self.wanted = {
-            "location": plan.location,
+            "location": plan.location.upper(),
             "labels": plan.labels,
             "uniform_access": True,
             "public_access_prevention": PRIVATE,
@@ -46,7 +46,7 @@ class Bucket(Resource):
             return None
         access = bucket.iam_configuration
         return {
-            "location": bucket.location,
+            "location": (bucket.location or "").upper(),
             "labels": dict(bucket.labels),
             "uniform_access": access.uniform_bucket_level_access_enabled,
             "public_access_prevention": access.public_access_prevention,

@@ -31,7 +31,7 @@ class Dataset(Resource):
     def __init__(self, client: bigquery.Client, project: str, plan: DatasetPlan) -> None:
         self._client, self._plan = client, plan
         self.name = f"{project}.{plan.name}"
-        self.wanted = {"labels": plan.labels, "location": plan.location}
+        self.wanted = {"labels": plan.labels, "location": plan.location.upper()}
 
     def find(self) -> Found | None:
         """Its settings, or None."""
@@ -39,12 +39,12 @@ class Dataset(Resource):
             found = self._client.get_dataset(self.name)
         except NotFound:
             return None
-        return {"labels": dict(found.labels), "location": found.location}
+        return {"labels": dict(found.labels), "location": found.location.upper()}
 
     def make(self) -> None:
         """Make it as planned."""
         made = bigquery.Dataset(self.name)
-        made.labels, made.location = dict(self._plan.labels), self._plan.location
+        made.labels, made.location = dict(self._plan.labels), _place(self._plan.location)
         self._client.create_dataset(made)
 
     def may_change(self, name: str, found: Value) -> bool:
@@ -60,6 +60,11 @@ class Dataset(Resource):
     def remove(self) -> None:
         """Remove it with all tables."""
         self._client.delete_dataset(self.name, delete_contents=True)
+
+
+def _place(location: str) -> str:
+    """As BigQuery writes it: US and EU, but europe-west1."""
+    return location.lower() if "-" in location else location
 
 
 class Table(Resource):

@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 
+from pipeline import option_values as values
 from pipeline.deployment import plan as planning
 from pipeline.deployment.plan import Plan, Resources
 from pipeline.option_values import OptionError
@@ -36,8 +37,9 @@ def names_and_plan(args: argparse.Namespace) -> tuple[Resources, Plan]:
     """What the options name, checked. Raises OptionError."""
     if not args.project_id:
         raise OptionError("--project_id: absent; needed. Give it, or set GOOGLE_CLOUD_PROJECT")
-    chosen = {name: found for name in Resources._fields[1:] if (found := getattr(args, name))}
-    names = Resources.named_after(args.project_id)._replace(**chosen)
+    project = values.project_id(args.project_id)
+    chosen = {name: _name(name, found, project) for name in Resources._fields[1:] if (found := getattr(args, name))}
+    names = Resources.named_after(project)._replace(**chosen)
     if names.camera_bucket == names.evidence_bucket:
         raise OptionError(
             f"--evidence_bucket: found {names.evidence_bucket!r}, the camera bucket, which is emptied every day; "
@@ -48,6 +50,21 @@ def names_and_plan(args: argparse.Namespace) -> tuple[Resources, Plan]:
             f"--location: found {args.location!r}; allowed: a place of Google Cloud, e.g. EU, europe-west1"
         )
     return names, planning.plan(names, args.location.upper(), _days(args.evidence_kept_days))
+
+
+def _name(option: str, found: str, project: str) -> str:
+    """The short name; a full one must be in this project."""
+    if option.endswith("_bucket"):
+        return values.bucket_name(found, f"--{option}") or found
+    if option == "dataset":
+        full = values.dataset_name(found, project) or found
+        own, _, short = full.rpartition(".")
+    else:
+        full = values.resource_name(found, "topics" if "topic" in option else "subscriptions", f"--{option}", project)
+        own, short = full.split("/")[1], full.split("/")[3]
+    if own != project:
+        raise OptionError(f"--{option}: found {found!r}, in {own}; allowed: a name in {project}, the --project_id")
+    return short
 
 
 def _days(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Republish: send what was rejected or not delivered again, with its original bytes, after the fix that lets it pass."""
+"""Republish: send again what was rejected or not delivered, with its original bytes, after the fix that helps it."""
 
 from __future__ import annotations
 
