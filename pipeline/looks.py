@@ -16,6 +16,8 @@ import requests
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import Request
+from google.cloud import bigquery
+from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
 from pipeline import endpoints, options
 from pipeline.deployment import roles
@@ -150,6 +152,7 @@ def _provision(project: str, option: str, name: str) -> str:
 def _subscription(name: str) -> str:
     with endpoints.subscriber() as client:
         found = client.get_subscription(subscription=name, timeout=LOOK_TIMEOUT_S, retry=None)
+        _require(client, name, "pubsub.subscriptions.consume", "roles/pubsub.subscriber")
     if found.topic == DELETED_TOPIC:
         _, project, _, short = name.split("/")
         raise NotReadyError(
@@ -162,7 +165,18 @@ def _subscription(name: str) -> str:
 def _topic(name: str) -> str:
     with endpoints.publisher() as client:
         client.get_topic(topic=name, timeout=LOOK_TIMEOUT_S, retry=None)
+        _require(client, name, "pubsub.topics.publish", "roles/pubsub.publisher")
     return name
+
+
+def _require(client: PublisherClient | SubscriberClient, name: str, permission: str, role: str) -> None:
+    """That a topic can be seen does not mean that it may be published to."""
+    question = {"resource": name, "permissions": [permission]}
+    answer = client.test_iam_permissions(request=question, timeout=LOOK_TIMEOUT_S, retry=None)
+    if permission not in answer.permissions:
+        _, project, kind, short = name.split("/")
+        grant = Grant(WORKER, role, kind.removesuffix("s"), short, "")
+        raise NotReadyError(f"this account lacks {permission} on {name}", roles.command(grant, project))
 
 
 # --- Cloud Storage
@@ -220,14 +234,25 @@ def _dataset(name: str) -> str:
 
 def _table(name: str) -> str:
     project, dataset, table = name.rsplit(".", 2)
-    found = endpoints.bigquery_client(project).get_table(name, timeout=LOOK_TIMEOUT_S, retry=None)
+    client = endpoints.bigquery_client(project)
+    found = client.get_table(name, timeout=LOOK_TIMEOUT_S, retry=None)
     planned = tables.schema(tables.TABLES[table].record_type)
     problem = columns.difference(found.schema, planned)
     if problem.startswith(columns.WITHOUT):
         raise NotReadyError(f"{name} is {problem}")
     if problem:
         raise NotReadyError(f"{name}: {problem}", _provision(project, "dataset", f"{dataset}_next"))
+    if not endpoints.is_local("bigquery"):  # which knows nothing of permissions
+        _require_rows(client, name)
     return name
+
+
+def _require_rows(client: bigquery.Client, name: str) -> None:
+    permission, (project, table) = "bigquery.tables.updateData", name.split(".", 1)
+    answer = client.test_iam_permissions(name, [permission], timeout=LOOK_TIMEOUT_S, retry=None)
+    if permission not in answer.get("permissions", ()):
+        grant = Grant(WORKER, "roles/bigquery.dataEditor", TABLE, table, "")
+        raise NotReadyError(f"this account lacks {permission} on {name}", roles.command(grant, project))
 
 
 # --- Vision, the section file and the clock

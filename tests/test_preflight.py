@@ -1,5 +1,6 @@
 """Preflight against the local services: all there, each thing missing or wrong in turn, everything down."""
 
+import contextlib
 import io
 import itertools
 import os
@@ -18,6 +19,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError
 from google.cloud import bigquery
 from google.cloud.exceptions import Forbidden
+from google.iam.v1 import iam_policy_pb2
 from http_server import HttpServer, serving
 
 from pipeline import endpoints, looks, options, preflight, secret
@@ -216,6 +218,54 @@ def test_section_file_that_has_gone_or_changed(names, tmp_path):
         looks._sections(settings, str(path))
 
 
+class Powerless:
+    """A Pub/Sub client whose account may look, and nothing else."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def __getattr__(self, name):
+        return getattr(self.client, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.client.close() if hasattr(self.client, "close") else self.client.transport.close()
+
+    def test_iam_permissions(self, **_):
+        return iam_policy_pb2.TestIamPermissionsResponse()
+
+
+def test_account_that_may_look_and_not_publish_or_take(found, names, monkeypatch):
+    for kind in ("publisher", "subscriber"):
+        make = getattr(endpoints, kind)
+        monkeypatch.setattr(endpoints, kind, lambda make=make: Powerless(make()))
+    wrong = found()
+    assert problems(wrong) == {"subscription", "output topic", "rejected topic"}
+    assert wrong["output topic"].problem.startswith("this account lacks pubsub.topics.publish on projects/")
+    assert wrong["output topic"].fix.startswith(f"gcloud pubsub topics add-iam-policy-binding {names.output_topic} ")
+    assert "--role=roles/pubsub.publisher" in wrong["output topic"].fix
+    assert "lacks pubsub.subscriptions.consume" in wrong["subscription"].problem
+    assert "gcloud pubsub subscriptions add-iam-policy-binding" in wrong["subscription"].fix
+    assert "--role=roles/pubsub.subscriber" in wrong["subscription"].fix
+
+
+@pytest.mark.parametrize(("allowed", "lacks"), [(["bigquery.tables.updateData"], False), ([], True)])
+def test_account_that_may_or_may_not_add_rows(allowed, lacks):
+    class Client:
+        def test_iam_permissions(self, table, permissions, **_):
+            assert (table, permissions) == ("project-1.speed.fines", ["bigquery.tables.updateData"])
+            return {"permissions": allowed} if allowed else {}
+
+    if lacks:
+        with pytest.raises(NotReadyError, match=r"lacks bigquery.tables.updateData on project-1.speed.fines") as raised:
+            looks._require_rows(Client(), "project-1.speed.fines")
+        assert "--role=roles/bigquery.dataEditor --table=true speed.fines" in raised.value.fix
+    else:
+        looks._require_rows(Client(), "project-1.speed.fines")
+
+
 class Clock(BaseHTTPRequestHandler):
     """A service whose clock is `ahead` of ours."""
 
@@ -356,20 +406,26 @@ def test_run_does_not_start_without_what_it_needs(names, cloud, tmp_path):
     assert done.stderr.splitlines()[-1].endswith("mend it, or skip this with --preflight off")
 
 
-def closed_ports(env):
-    """The same services at ports where nobody listens."""
-    found = {}
-    for name, value in env.items():
-        if name.endswith("_EMULATOR_HOST") or name.startswith("GCE_METADATA"):
-            with socket.socket() as probe:
+@contextlib.contextmanager
+def deaf_services(env, *, listening):
+    """The same services where nobody listens, or where connections are taken and never answered."""
+    with contextlib.ExitStack() as stack:
+        found = {}
+        for name, value in env.items():
+            if name.endswith("_EMULATOR_HOST") or name.startswith("GCE_METADATA"):
+                probe = stack.enter_context(socket.socket())
                 probe.bind(("127.0.0.1", 0))
+                if listening:
+                    probe.listen(50)
                 address = f"127.0.0.1:{probe.getsockname()[1]}"
-            found[name] = f"http://{address}" if value.startswith("http") else address
-    return env | found
+                found[name] = f"http://{address}" if value.startswith("http") else address
+        yield env | found
 
 
-def test_everything_down_is_told_within_ten_seconds(names, cloud, tmp_path):
-    done, _ = start(closed_ports(cloud.env), *argv(names, tmp_path), "--preflight=only")
+@pytest.mark.parametrize("listening", [False, True], ids=["refused", "silent"])
+def test_everything_down_is_told_within_ten_seconds(names, cloud, tmp_path, listening):
+    with deaf_services(cloud.env, listening=listening) as env:
+        done, _ = start(env, *argv(names, tmp_path), "--preflight=only")
     assert done.returncode == 1
     crosses = [line for line in done.stdout.splitlines() if line.startswith("✗")]
     ticks = [line for line in done.stdout.splitlines() if line.startswith("✓")]
