@@ -145,7 +145,8 @@ def test_subscription_whose_topic_was_deleted(found, names):
 def test_topic_that_is_missing(found, which):
     wrong = found(**{f"{which}_topic": "nobody-made-it"})
     assert problems(wrong) == {f"{which} topic"}
-    assert wrong[f"{which} topic"].fix.endswith(f"--{which}_topic nobody-made-it")
+    with_inbox = f"--{which}_topic nobody-made-it --{which}_subscription nobody-made-it-inbox"
+    assert wrong[f"{which} topic"].fix.endswith(with_inbox), "what is sent to a topic without a subscription is lost"
     assert wrong[f"{which} topic"].fatal
 
 
@@ -235,6 +236,20 @@ class Powerless:
 
     def test_iam_permissions(self, **_):
         return iam_policy_pb2.TestIamPermissionsResponse()
+
+
+class Unknowing(Powerless):
+    """A Pub/Sub client of an emulator that knows nothing of permissions."""
+
+    def test_iam_permissions(self, **_):
+        raise exceptions.MethodNotImplemented("Method not found!")
+
+
+def test_emulator_without_permissions_is_good_enough(found, monkeypatch):
+    for kind in ("publisher", "subscriber"):
+        make = getattr(endpoints, kind)
+        monkeypatch.setattr(endpoints, kind, lambda make=make: Unknowing(make()))
+    assert problems(found()) == set()
 
 
 def test_account_that_may_look_and_not_publish_or_take(found, names, monkeypatch):
@@ -394,6 +409,8 @@ def test_fix_that_is_printed_mends_it(names, cloud, tmp_path):
     done, _ = start(cloud.env, *changed, "--preflight=only")
     (fix,) = [line.split() for line in done.stdout.splitlines() if line.startswith("    python -m pipeline provision")]
     assert start(cloud.env, *fix[3:])[0].returncode == 0
+    inbox = f"projects/{PROJECT}/subscriptions/{names.dataset}-mended-inbox"
+    assert endpoints.subscriber().get_subscription(subscription=inbox).topic.endswith(f"/{names.dataset}-mended")
     assert start(cloud.env, *changed, "--preflight=only")[0].returncode == 0
 
 

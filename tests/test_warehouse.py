@@ -285,12 +285,9 @@ def test_edem_view_does_not_ticket_a_withdrawn_fine(client, dataset):
 
 
 def test_provisioning_again_changes_nothing(client):
-    wanted = Resources.named_after("local-project")._replace(
-        dataset=f"again_{next(numbers)}",
-        camera_bucket="again-camera",
-        evidence_bucket="again-evidence",
-        input_topic="again-in",
-    )
+    mark = f"again{next(numbers)}"
+    others = (f"{mark}-{name}" for name in Resources.named_after("local-project")[1:-1])
+    wanted = Resources("local-project", *others, dataset=mark)
     first, second = list(provision(wanted)), list(provision(wanted))
     assert [step.name for step in first] == [step.name for step in second]
     assert {step.outcome for step in second} == {"exists"}
