@@ -11,7 +11,7 @@ INSTALLED = $(VENV)/installed
 LOCK_FOR_IMAGE = $(BIN)/uv pip compile --constraint requirements.txt --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	--generate-hashes --no-header --no-annotate --quiet --output-file
 
-.PHONY: demo test setup check format lock template image-steps bench engines clean
+.PHONY: demo test setup check format lock template image-steps schemas release bench engines clean
 
 demo: setup  ## watch the whole system work on this machine
 	@$(BIN)/python -m demo --vehicles $(VEHICLES) --seed $(SEED)
@@ -49,6 +49,12 @@ template: setup  ## write the flex template's description of the options
 
 image-steps: setup  ## do in a new environment what the image's build does; asks the package registry
 	$(BIN)/python -m pytest -m registry tests/test_image_steps.py
+
+schemas: setup  ## write the tables' schemas for terraform
+	$(BIN)/python -m releases --schemas
+
+release: setup  ## make what is here the release that later ones must be able to follow
+	$(BIN)/python -m releases --release
 
 bench: setup  ## measure the bounded and the streaming job on this machine
 	$(BIN)/python -m bench

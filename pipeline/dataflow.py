@@ -19,9 +19,14 @@ from apache_beam.options.pipeline_options import (
 
 from pipeline import secret
 from pipeline.declared_options import SectionSpeedOptions
-from pipeline.options import OptionError
+from pipeline.option_values import OptionError
 
 NAMES = ("dataflowrunner", "dataflow")  # as Beam knows it
+
+
+def is_only_described(options: PipelineOptions) -> bool:
+    """Whether the job's graph is to be written down and not started, as a template's launcher asks."""
+    return bool(options.view_as(GoogleCloudOptions).template_location)
 
 
 def is_asked_for(options: PipelineOptions) -> bool:

@@ -9,7 +9,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipeline import secret
 
 # Options that one kind of input ignores have no default here: only so is it known that somebody gave them.
-DEFAULT_LATENESS, DEFAULT_LIMIT = "24h", "25 mph"
+DEFAULT_LATENESS, DEFAULT_LIMIT, DEFAULT_PREFLIGHT = "24h", "25 mph", "on"
 ONLY_PUBSUB = (
     "output_topic",
     "rejected_topic",
@@ -18,6 +18,8 @@ ONLY_PUBSUB = (
     "id_attribute",
     "dataset",
     "allowed_lateness",
+    "preflight",
+    "camera_bucket",
 )
 ONLY_FILES = ("output_dir",)
 _SWITCH = {"true": True, "false": False}
@@ -28,7 +30,7 @@ class SectionSpeedOptions(PipelineOptions):
 
     @classmethod
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
-        for add in (_add_pubsub, _add_files, _add_roads, _add_proof, _add_privacy):
+        for add in (_add_pubsub, _add_files, _add_roads, _add_proof, _add_privacy, _add_preflight):
             add(parser)
 
 
@@ -116,3 +118,14 @@ def _add_privacy(parser: argparse.ArgumentParser) -> None:
         default=secret.DEFAULT_FILE,
         help=f"file with the secret of the pseudonyms, local or gs://; {secret.VARIABLE} goes before it",
     )
+
+
+def _add_preflight(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("preflight, with Pub/Sub")
+    group.add_argument(
+        "--preflight",
+        choices=("on", "off", "only"),
+        help="on: look before the start whether all that the run needs is there; only: look, and do not start. "
+        f"Default: {DEFAULT_PREFLIGHT}",
+    )
+    group.add_argument("--camera_bucket", help="bucket of the cameras' pictures; preflight tries to read it")

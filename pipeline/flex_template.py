@@ -65,6 +65,8 @@ FORMS: Mapping[str, Form] = {
 LEFT_OUT: Mapping[str, str] = {
     "input": "the template is for a stream; files are run without it",
     "output_dir": "the folder for the results of files",
+    "preflight": "looks with the rights of whoever starts the job, and not with the launcher's",
+    "camera_bucket": "looked at by preflight only",
 }
 
 # Beam's own option, without which workers would lack this package; a tag or digest, so that what runs is known.

@@ -27,7 +27,7 @@ def api() -> Iterator[DataflowApi]:
 
 def submit(cloud, bucket, api, *more: str, **changed: str):
     given = parameters(bucket) | NETWORK | changed | {"dataflow_endpoint": ENDPOINT}
-    return launch(cloud, bucket, given, "--no_use_public_ips", *more, without=DIRECT, env=api.proxy)
+    return launch(cloud, bucket, given, "--preflight=off", "--no_use_public_ips", *more, without=DIRECT, env=api.proxy)
 
 
 @pytest.fixture(scope="module")

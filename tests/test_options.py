@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import options, secret
+from pipeline import option_values, options, secret
 from pipeline.enforcement.sections import SectionError
 from pipeline.jobs import main
-from pipeline.options import OptionError, Settings
+from pipeline.option_values import OptionError
+from pipeline.options import Settings
 
 ROOT = Path(__file__).parents[1]
 SECTIONS = """
@@ -124,7 +125,7 @@ def test_sections_and_gap():
     ("text", "seconds"), [("30s", 30), ("1.5s", 1.5), ("2min", 120), ("24h", 86400), ("2d", 172800), (" 5 s ", 5)]
 )
 def test_duration(text, seconds):
-    assert options.duration_s(text, "--x") == seconds
+    assert option_values.duration_s(text, "--x") == seconds
 
 
 def test_tolerance_in_miles():

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 
-from pipeline import dataflow
+from pipeline import dataflow, preflight
 from pipeline import options as command_line
+from pipeline.declared_options import SectionSpeedOptions
 from pipeline.enforcement import sections
 from pipeline.options import Settings
 from pipeline.running import run_pipeline
@@ -55,4 +56,8 @@ def run(argv: Sequence[str]) -> int:
         print(f"python -m pipeline: warning: {doubt}", file=sys.stderr)
     if settings.privacy_secret is None:
         print("privacy is off: sightings and passages are stored under the vehicles' own names", file=sys.stderr)
+    if settings.streaming and not dataflow.is_only_described(options):
+        status = preflight.run(options.view_as(SectionSpeedOptions), settings)
+        if status is not None:
+            return status
     return run_pipeline(options, settings, lambda pipeline: build(pipeline, settings))
