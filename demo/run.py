@@ -26,8 +26,9 @@ from demo.watch import Watch
 from generator.score import Score, Verdict
 from generator.truth import TruthRecord, read_truth
 from localcloud import LocalCloud
+from pipeline.deployment.plan import Resources
 from pipeline.enforcement.sections import Network, parse_network
-from pipeline.provision import Resources, provision
+from pipeline.provision import provision
 
 SECTIONS = PROJECT_FOLDER / "templates" / "demo_sections.yaml"
 
@@ -85,7 +86,7 @@ def _start_stages(
     check_interrupt: Callable[[], None],
 ) -> Watch:
     resources = Resources.named_after(localcloud.DEFAULT_PROJECT)
-    made = [line.split()[1] for line in provision(resources)]
+    made = [step.kind for step in provision(resources)]
     screen.item("provision", ", ".join(wording.count(made.count(kind), kind) for kind in dict.fromkeys(made)))
     gap_s = network.session_gap_s()
     screen.item("sections", f"{len(network.sections)}; a session ends {gap_s:.0f} s after its vehicle was last seen")

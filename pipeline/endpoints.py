@@ -30,6 +30,16 @@ def storage_client(project: str | None = None) -> storage.Client:
     return _storage_client(project, os.environ.get("STORAGE_EMULATOR_HOST"))
 
 
+def storage_address() -> str:
+    """Where Cloud Storage answers over HTTP."""
+    return os.environ.get("STORAGE_EMULATOR_HOST") or "https://storage.googleapis.com"
+
+
+def is_local(service: str) -> bool:
+    """Whether `service` (pubsub, storage, bigquery, vision) is one on this machine."""
+    return bool(os.environ.get(f"{service.upper()}_EMULATOR_HOST"))
+
+
 @cache
 def _storage_client(project: str | None, address: str | None) -> storage.Client:
     if address:

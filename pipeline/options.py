@@ -4,113 +4,31 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import logging
 import os
-import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, NoReturn
-from urllib.parse import urlsplit
 
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
+from google.api_core.exceptions import GoogleAPIError
 
+from pipeline import option_values as values
 from pipeline import policies, secret
+from pipeline.declared_options import DEFAULT_LATENESS, DEFAULT_LIMIT, ONLY_FILES, ONLY_PUBSUB, SectionSpeedOptions
 from pipeline.enforcement import sections
 from pipeline.enforcement.intake import Intake
 from pipeline.enforcement.policy import Policy
 from pipeline.enforcement.sections import Network
 from pipeline.enforcement.survey import SectionError
+from pipeline.option_values import OptionError
 
+_log = logging.getLogger(__name__)
 LOCAL_RUNNERS = ("DirectRunner", "BundleBasedDirectRunner", "FnApiRunner", "PrismRunner")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)")
-_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_PROJECT = re.compile(r"[a-z][-a-z0-9:.]{4,61}[a-z0-9]")  # as Beam takes it for Pub/Sub
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
 MAX_SESSION_GAP_H = 24
 MAX_TOLERANCE_KMH = 300
-
-
-class OptionError(ValueError):
-    """A mistake on the command line: which option, what was found, what is allowed, what to do."""
-
-
-class SectionSpeedOptions(PipelineOptions):
-    """Options of the section-speed job. Names of topics, subscriptions and datasets may be short or full."""
-
-    @classmethod
-    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
-        for add in (_add_pubsub, _add_files, _add_roads, _add_proof, _add_privacy):
-            add(parser)
-
-
-# Options that one kind of input ignores have no default here: only so is it known that somebody gave them.
-DEFAULT_TIMESTAMP_ATTRIBUTE, DEFAULT_LATENESS, DEFAULT_LIMIT = "timestamp", "24h", "25 mph"
-_ONLY_PUBSUB = ("output_topic", "rejected_topic", "publish_all", "timestamp_attribute", "dataset", "allowed_lateness")
-_ONLY_FILES = ("output_dir",)
-
-
-def _add_pubsub(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("Pub/Sub")
-    group.add_argument("--project_id", help="Google Cloud project; default: --project or GOOGLE_CLOUD_PROJECT")
-    group.add_argument("--input_subscription", help="subscription with the cameras' sightings")
-    group.add_argument("--output_topic", help="topic for fines, cases for review and withdrawals")
-    group.add_argument("--rejected_topic", help="topic for what could not be processed, with its original bytes")
-    group.add_argument("--publish_all", action="store_true", help="publish passages without a fine too")
-    group.add_argument(
-        "--timestamp_attribute",
-        help="attribute with the time of a message's first sighting; empty: its publish time. "
-        f"Default: {DEFAULT_TIMESTAMP_ATTRIBUTE}",
-    )
-    group.add_argument("--allowed_lateness", help=f"how late a sighting may arrive. Default: {DEFAULT_LATENESS}")
-    group.add_argument("--dataset", help="BigQuery dataset for every event, NAME or PROJECT.NAME")
-
-
-def _add_files(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("files instead of Pub/Sub")
-    group.add_argument("--input", help="file or pattern, local or gs://, of JSON lines, .gz or not")
-    group.add_argument("--output_dir", help="folder for sightings, passages, fines, rejected and summary.json")
-
-
-def _add_roads(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("roads")
-    group.add_argument("--sections", help="section file (YAML), local or gs://")
-    group.add_argument("--radar_id", help="section of sightings that name neither a camera nor a section")
-    group.add_argument("--speed_limit", help=f"limit without --sections. Default: {DEFAULT_LIMIT}")
-    group.add_argument("--policy", help="policy of sections that name none: edem (default), nyc, nl, ch, at, it, ...")
-    group.add_argument("--policies", help="file (YAML) with further policies, local or gs://")
-    group.add_argument("--tolerance", default="0 km/h", help="no suspicion up to the limit plus this. Default: 0 km/h")
-    group.add_argument(
-        "--session_gap", help="a vehicle not seen for so long has left, e.g. 30s; default: longest leg at 10 km/h"
-    )
-
-
-def _add_proof(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("pictures and plates")
-    group.add_argument("--cars_api", help="http(s) address asked for the picture of a sighting that names none")
-    group.add_argument(
-        "--evidence_bucket", help="bucket for pictures of suspected violations; default: PROJECT-evidence"
-    )
-    group.add_argument(
-        "--ocr",
-        choices=("vision", "none"),
-        help="none: every suspected violation goes to a person. Default: vision with Pub/Sub, none with files",
-    )
-
-
-def _add_privacy(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("privacy")
-    group.add_argument(
-        "--privacy",
-        choices=("on", "off"),
-        default="on",
-        help="on: vehicles are stored under pseudonyms that change daily. off: under their own names",
-    )
-    group.add_argument(
-        "--privacy_secret",
-        default=secret.DEFAULT_FILE,
-        help=f"file with the secret of the pseudonyms, local or gs://; {secret.VARIABLE} goes before it",
-    )
 
 
 class Settings(NamedTuple):
@@ -131,6 +49,7 @@ class Settings(NamedTuple):
     rejected_topic: str | None
     publish_all: bool
     timestamp_attribute: str | None
+    id_attribute: str | None
     dataset: str | None
     evidence_bucket: str | None
     cars_api: str | None
@@ -155,14 +74,20 @@ def _print_help() -> NoReturn:
 
 
 def parse(argv: Sequence[str]) -> PipelineOptions:
-    """The options of a command line. Raises OptionError for an option that neither we nor Beam know."""
+    """The options of a command line. Raises OptionError for an option that neither we nor Beam know.
+
+    A template's launcher may add options of its own, which must not end the launch; those of people were checked
+    against the template before.
+    """
     if {"-h", "--help"} & set(argv):
         _print_help()
     parser = _Parser(add_help=False, allow_abbrev=False)
     for known in PipelineOptions.__subclasses__():
         known._add_argparse_args(parser)
-    _, unknown = parser.parse_known_args(list(argv))
-    if unknown:
+    given, unknown = parser.parse_known_args(list(argv))
+    if unknown and given.template_location:
+        _log.warning("not known here, and left to the runner: %s", " ".join(unknown))
+    elif unknown:
         names = [name for action in parser._actions for name in action.option_strings]
         near = difflib.get_close_matches(unknown[0].split("=")[0], names, 1)
         hint = f"Did you mean {near[0]}?" if near else "See python -m pipeline --help."
@@ -176,7 +101,7 @@ def check(options: PipelineOptions) -> Settings:
     streaming = _is_streaming(own)
     project = _project(own, options)
     network = _network(own)
-    lateness_s = duration_s(
+    lateness_s = values.duration_s(
         DEFAULT_LATENESS if own.allowed_lateness is None else own.allowed_lateness, "--allowed_lateness"
     )
     local = (options.view_as(StandardOptions).runner or "DirectRunner").split(".")[-1] in LOCAL_RUNNERS
@@ -193,27 +118,17 @@ def check(options: PipelineOptions) -> Settings:
         input=_input(own, project, streaming=streaming),
         received_us=time.time_ns() // 1000,
         output_dir=None if streaming else _output_dir(own.output_dir),
-        output_topic=_topic(own.output_topic, "--output_topic", project),
-        rejected_topic=_topic(own.rejected_topic, "--rejected_topic", project),
+        output_topic=values.topic_name(own.output_topic, "--output_topic", project),
+        rejected_topic=values.topic_name(own.rejected_topic, "--rejected_topic", project),
         publish_all=own.publish_all,
-        timestamp_attribute=None if local else _timestamp_attribute(own),
-        dataset=dataset_name(own.dataset, project),
+        timestamp_attribute=None if local else own.timestamp_attribute or None,
+        id_attribute=None if local else own.id_attribute or None,
+        dataset=values.dataset_name(own.dataset, project),
         evidence_bucket=bucket,
-        cars_api=_cars_api(own.cars_api, bucket),
+        cars_api=values.cars_api(own.cars_api, bucket),
         read_plates=read_plates,
         privacy_secret=_privacy_secret(own),
     )
-
-
-def duration_s(text: str, option: str, longest_h: float = 366 * 24) -> float:
-    """Seconds of a duration such as 30s, 5min, 24h or 2d, a millisecond at least."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None or not 0.001 <= (found_s := float(match[1]) * _SECONDS[match[2]]) <= longest_h * 3600:
-        raise OptionError(
-            f"{option}: found {text!r}; allowed: a number with its unit, s, min, h or d, e.g. 30s, "
-            f"from 0.001 s to {longest_h:g} h"
-        )
-    return found_s
 
 
 def _is_streaming(own: SectionSpeedOptions) -> bool:
@@ -222,9 +137,9 @@ def _is_streaming(own: SectionSpeedOptions) -> bool:
         raise OptionError(f"--input_subscription, --input: found {found}; allowed: exactly one of them")
     streaming = bool(own.input_subscription)
     if streaming:
-        _refuse_ignored(own, _ONLY_FILES, "--input_subscription", "--input")
+        _refuse_ignored(own, ONLY_FILES, "--input_subscription", "--input")
     else:
-        _refuse_ignored(own, _ONLY_PUBSUB, "--input", "--input_subscription")
+        _refuse_ignored(own, ONLY_PUBSUB, "--input", "--input_subscription")
     if own.input and not own.output_dir:
         raise OptionError("--output_dir: absent; needed with --input. Name the folder for the results")
     if own.input_subscription and not own.output_topic:
@@ -241,17 +156,13 @@ def _refuse_ignored(own: SectionSpeedOptions, names: Sequence[str], found: str, 
 
 def _project(own: SectionSpeedOptions, options: PipelineOptions) -> str | None:
     project = own.project_id or options.view_as(GoogleCloudOptions).project or os.environ.get("GOOGLE_CLOUD_PROJECT")
-    if project and not _PROJECT.fullmatch(project):
-        raise OptionError(
-            f"--project_id: found {project!r}; allowed: a project id of 6 to 63 characters, a-z 0-9 - : ."
-        )
-    return project or None
+    return values.project_id(project) if project else None
 
 
 def _session_gap_s(own: SectionSpeedOptions, network: Network) -> float:
     if own.session_gap is None:
         return network.session_gap_s()
-    return duration_s(own.session_gap, "--session_gap", MAX_SESSION_GAP_H)
+    return values.duration_s(own.session_gap, "--session_gap", MAX_SESSION_GAP_H)
 
 
 def _proof(own: SectionSpeedOptions, project: str | None, *, streaming: bool) -> tuple[bool, str | None]:
@@ -262,12 +173,7 @@ def _proof(own: SectionSpeedOptions, project: str | None, *, streaming: bool) ->
         raise OptionError(
             "--evidence_bucket: absent; needed to read plates. Give a bucket, --project_id, or --ocr none"
         )
-    return read_plates, _bucket(bucket)
-
-
-def _timestamp_attribute(own: SectionSpeedOptions) -> str | None:
-    found = DEFAULT_TIMESTAMP_ATTRIBUTE if own.timestamp_attribute is None else own.timestamp_attribute
-    return found or None
+    return read_plates, values.bucket_name(bucket, "--evidence_bucket")
 
 
 def _privacy_secret(own: SectionSpeedOptions) -> str | None:
@@ -290,7 +196,7 @@ def _network(own: SectionSpeedOptions) -> Network:
             f"--speed_limit: found with --sections; allowed: only without. The sections of {own.sections} have limits "
             "of their own: change them there"
         )
-    network = _read_network(own.sections)
+    network = read_network(own.sections)
     if own.radar_id and own.radar_id not in network.sections:
         raise OptionError(
             f"--radar_id: found {own.radar_id!r}; allowed: a section of {own.sections}: {', '.join(network.sections)}"
@@ -303,11 +209,12 @@ def _network(own: SectionSpeedOptions) -> Network:
     return network
 
 
-def _read_network(path: str) -> Network:
+def read_network(path: str) -> Network:
+    """The network of a section file, local or gs://. Raises OptionError or SectionError."""
     try:
         with FileSystems.open(path) as file:
             text = file.read().decode("utf-8")
-    except (OSError, BeamIOError, ValueError) as error:
+    except (OSError, BeamIOError, ValueError, GoogleAPIError) as error:
         raise OptionError(f"--sections: {path} cannot be read: {error}. Name an existing YAML file in UTF-8") from error
     try:
         return sections.parse_network(text)
@@ -317,7 +224,7 @@ def _read_network(path: str) -> Network:
 
 def _input(own: SectionSpeedOptions, project: str | None, *, streaming: bool) -> str:
     if streaming:
-        return resource_name(own.input_subscription, "subscriptions", "--input_subscription", project)
+        return values.resource_name(own.input_subscription, "subscriptions", "--input_subscription", project)
     pattern = str(own.input)
     if "://" not in pattern:
         pattern = os.path.abspath(pattern)  # Beam finds no pattern that is relative to this folder
@@ -342,62 +249,3 @@ def _output_dir(path: str) -> str:
     if not os.access(path, os.W_OK | os.X_OK):
         raise OptionError(f"--output_dir: {path} cannot be written to. Name a folder you may write to")
     return path
-
-
-def resource_name(name: str, kind: str, option: str, project: str | None) -> str:
-    """The full name of a topic or subscription given by its short or full name. Raises OptionError."""
-    full = re.fullmatch(rf"projects/{_PROJECT.pattern}/{kind}/{_NAME.pattern}", name)
-    short = name if _NAME.fullmatch(name) else None
-    if full:
-        return name
-    if short is None:
-        raise OptionError(
-            f"{option}: found {name!r}; allowed: NAME or projects/PROJECT/{kind}/NAME, NAME of 3 to 255 characters: "
-            "a letter, then letters, digits and - . _ ~ + %"
-        )
-    if not project:
-        raise OptionError(f"--project_id: absent; needed for {option} {name}. Give it, or write the full name")
-    return f"projects/{project}/{kind}/{short}"
-
-
-def _topic(name: str | None, option: str, project: str | None) -> str | None:
-    return resource_name(name, "topics", option, project) if name else None
-
-
-def dataset_name(name: str | None, project: str | None) -> str | None:
-    """PROJECT.NAME of a dataset given as NAME, PROJECT.NAME or PROJECT:NAME. Raises OptionError."""
-    if name is None:
-        return None
-    match = re.fullmatch(r"(?:([a-z0-9:.-]+)[.:])?(\w{1,1024})", name)
-    if match is None:
-        raise OptionError(f"--dataset: found {name!r}; allowed: NAME or PROJECT.NAME, NAME of letters, digits and _")
-    if not (match[1] or project):
-        raise OptionError(f"--project_id: absent; needed for --dataset {name}. Give it, or write PROJECT.{name}")
-    return f"{match[1] or project}.{match[2]}"
-
-
-def _bucket(name: str | None) -> str | None:
-    if name is None:
-        return None
-    bucket = name.removeprefix("gs://").rstrip("/")
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", bucket):
-        raise OptionError(f"--evidence_bucket: found {name!r}; allowed: BUCKET or gs://BUCKET, without a folder")
-    return bucket
-
-
-def _cars_api(url: str | None, bucket: str | None) -> str | None:
-    if url is None:
-        return None
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise OptionError(f"--cars_api: found {url!r}; allowed: an address that begins with http:// or https://")
-    if bucket is None:
-        raise OptionError(
-            "--cars_api: found without a bucket for its pictures; allowed: with --evidence_bucket. Give it, or leave "
-            "--cars_api out"
-        )
-    return url

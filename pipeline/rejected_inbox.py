@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from google.api_core.exceptions import DeadlineExceeded, GoogleAPIError
 
 from pipeline import endpoints
-from pipeline.options import OptionError
+from pipeline.option_values import OptionError
 
 PULL_TIMEOUT_S = 5.0
 PULL_MESSAGES = 500
@@ -18,11 +18,15 @@ QUIET_PULLS = 10
 
 
 class Found(NamedTuple):
-    """The bytes of a rejected record, where they are, and how to tell that place that they are dealt with."""
+    """The bytes of a rejected record, where they are, and how to tell that place that they are dealt with.
+
+    attributes: those of a message that could not be delivered, which is no record but is sent as it was.
+    """
 
     data: bytes
     where: str
     ack_id: str | None = None
+    attributes: Mapping[str, str] | None = None
 
 
 class Inbox:
@@ -31,8 +35,8 @@ class Inbox:
     What is looked at and not acknowledged is kept from coming again until the end, and then given back.
     """
 
-    def __init__(self, subscription: str) -> None:
-        self._subscription = subscription
+    def __init__(self, subscription: str, option: str, *, as_they_are: bool = False) -> None:
+        self._subscription, self._option, self._as_they_are = subscription, option, as_they_are
         self._client: Any = endpoints.subscriber()
         self._began = datetime.now(UTC)
         self._known: set[str] = set()
@@ -49,7 +53,7 @@ class Inbox:
                 self._known.update(one.message.message_id for one in new)
                 quiet = 0 if new else quiet + 1
                 if new:
-                    yield [Found(one.message.data, f"message {one.message.message_id}", one.ack_id) for one in new]
+                    yield [self._found(one) for one in new]
         finally:
             self._lease(self._held, 0)
 
@@ -60,6 +64,11 @@ class Inbox:
             self._client.acknowledge(subscription=self._subscription, ack_ids=ack_ids)
         self._hold([found.ack_id for found in batch if found.ack_id and found not in sent])
 
+    def _found(self, received: Any) -> Found:  # noqa: ANN401 (a received message)
+        message = received.message
+        attributes = dict(message.attributes) if self._as_they_are else None
+        return Found(message.data, f"message {message.message_id}", received.ack_id, attributes)
+
     def _pull(self) -> Sequence[Any]:
         request = {"subscription": self._subscription, "max_messages": PULL_MESSAGES}
         try:
@@ -67,7 +76,7 @@ class Inbox:
         except DeadlineExceeded:
             return []
         except GoogleAPIError as error:
-            raise OptionError(f"--rejected_subscription: {self._subscription}: {error.message}") from error
+            raise OptionError(f"{self._option}: {self._subscription}: {error.message}") from error
 
     def _is_new(self, message: Any) -> bool:  # noqa: ANN401 (a PubsubMessage)
         return message.publish_time < self._began and message.message_id not in self._known

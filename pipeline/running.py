@@ -12,33 +12,40 @@ from types import FrameType
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
+from apache_beam.runners.runner import PipelineResult, PipelineRunner
 
-from pipeline import conservation
+from pipeline import conservation, dataflow, job_server
 from pipeline.local_runner import LocalRunner
 from pipeline.options import Settings
 
 
 def run_pipeline(options: PipelineOptions, settings: Settings, build: Callable[[beam.Pipeline], object]) -> int:
-    """Build and run; wait for the end on this machine. The exit status: 0, or 1 if the run failed."""
+    """Build and run; wait for the end, but not for Dataflow's. The exit status: 0, or 1 if the run failed."""
     options.view_as(StandardOptions).streaming = settings.streaming
+    if dataflow.is_asked_for(options):
+        pipeline = dataflow.new_pipeline(options)
+        build(pipeline)
+        return dataflow.run(pipeline, options)
     pipeline = beam.Pipeline(runner=_runner(options, streaming=settings.streaming), options=options)
     build(pipeline)
     gc.freeze()  # what is loaded by now stays: the garbage collector need not look at it again and again
-    result = pipeline.run()
+    with job_server.mistakes_told(options):
+        result = pipeline.run()
     if settings.streaming:
         return _until_stopped(result)
-    if result.wait_until_finish() != PipelineState.DONE:
+    if failed := job_server.failure(result):
+        print(f"python -m pipeline: the run failed: {failed}", file=sys.stderr)
         return 1
     line, agree = conservation.account(result, settings.output_dir or ".")
     print(f"python -m pipeline: {line}", file=sys.stderr)
     return 0 if agree else 1
 
 
-def _runner(options: PipelineOptions, *, streaming: bool) -> PipelineRunner | None:
+def _runner(options: PipelineOptions, *, streaming: bool) -> PipelineRunner:
     """The local runner by name: Beam's own choice may be one that it fetches from the network."""
     if (options.view_as(StandardOptions).runner or "DirectRunner") != "DirectRunner":
-        return None
+        return job_server.runner(options)
+    job_server.keep_all_data()
     return LocalRunner() if streaming else FnApiRunner()
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from apache_beam.io.filesystems import FileSystems
+from google.api_core.exceptions import GoogleAPIError
 
 from pipeline.enforcement.privacy import IN_CLEAR, MIN_SECRET_BYTES, Pseudonyms
 
@@ -48,7 +49,7 @@ def _read_remote(source: str) -> bytes:
     try:
         with FileSystems.open(source) as file:
             found: bytes = file.read()
-    except OSError as error:
+    except (OSError, GoogleAPIError) as error:
         raise SecretError(f"--privacy_secret: {source} cannot be read: {error}") from error
     return found
 

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from google.api_core.exceptions import Conflict
@@ -12,6 +13,7 @@ from google.cloud import storage as cloud_storage
 import localcloud
 from pipeline import endpoints
 
+ROOT = Path(__file__).parents[1]
 _numbers = itertools.count()
 
 
@@ -66,3 +68,14 @@ def subscribe(subscriber, topic):
         return name
 
     return create
+
+
+@pytest.fixture(scope="module")
+def dataflow_bucket(cloud) -> Iterator[cloud_storage.Bucket]:
+    """A bucket of the local storage with what a job on Dataflow reads before it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", cloud.env["STORAGE_EMULATOR_HOST"])
+        bucket = endpoints.storage_client().create_bucket(f"dataflow-{next(_numbers)}")
+        bucket.blob("privacy.secret").upload_from_string("0123456789abcdef")
+        bucket.blob("sections.yaml").upload_from_filename(ROOT / "templates" / "sections.yaml")
+        yield bucket

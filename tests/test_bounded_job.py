@@ -256,6 +256,30 @@ def test_size_of_the_blocks_changes_nothing(monkeypatch, plain, block_bytes):
     assert sorted(map(str, found.sightings)) == sorted(map(str, plain.sightings))
 
 
+def bare_lines() -> list[bytes]:
+    """Sightings without an id or a time of their own, some in arrays, beside objects that are rejected."""
+    bare = [
+        json.dumps({"vehicle_id": f"V{n % 7}", "camera_id": f"G{1 + n % 3}", "lane": n}).encode() for n in range(60)
+    ]
+    return [*bare[:20], b"[" + b",".join(bare[20:30]) + b"]", b"nonsense", b"", *bare[30:], b'{"vehicle_id": "X"}']
+
+
+@pytest.mark.parametrize("block_bytes", [1, 100, 1000])
+def test_place_in_the_file_names_and_orders_what_has_neither_id_nor_time(monkeypatch, block_bytes):
+    """No two engines cut a file alike; how it was cut must not show."""
+    monkeypatch.setattr("pipeline.options.time.time_ns", lambda: T0_S * 1_000_000_000)
+    Path("in.ndjson").write_bytes(b"\n".join(bare_lines()))
+    whole = run("--privacy=off")
+    monkeypatch.setattr(sources, "BLOCK_BYTES", block_bytes)
+    cut = run("--privacy=off")
+    assert {name: sorted(text.splitlines()) for name, text in cut.text.items()} == {
+        name: sorted(text.splitlines()) for name, text in whole.text.items()
+    }
+    in_order = sorted(whole.sightings, key=lambda sighting: sighting["timestamp"])
+    assert [sighting["lane"] for sighting in in_order] == list(range(60))
+    assert len({sighting["event_id"] for sighting in in_order}) == 60
+
+
 def test_empty_file_gives_an_empty_summary():
     Path("in.ndjson").write_bytes(b"")
     found = run()

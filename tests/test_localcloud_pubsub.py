@@ -272,3 +272,21 @@ def raw_publish(publisher):
         return list(GapicPublisher.publish(publisher, request=request, timeout=20).message_ids)
 
     return call
+
+
+def test_everything_is_allowed_on_what_exists_and_nothing_on_what_does_not(publisher, topic):
+    def allowed(resource):
+        question = {"resource": resource, "permissions": ["pubsub.topics.publish"]}
+        return list(publisher.test_iam_permissions(request=question).permissions)
+
+    assert allowed(topic) == ["pubsub.topics.publish"]
+    assert allowed(f"{topic}-absent") == []
+
+
+def test_subscription_expires_after_a_month_unless_asked_never_to(subscriber, subscribe):
+    def expires_after(**settings):
+        name = subscribe(**settings)
+        return subscriber.get_subscription(subscription=name).expiration_policy.ttl
+
+    assert expires_after().days == 31
+    assert not expires_after(expiration_policy={})

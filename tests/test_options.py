@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import options, secret
-from pipeline.enforcement.sections import SectionError
+from pipeline import option_values, options, secret
+from pipeline.enforcement.survey import SectionError
 from pipeline.jobs import main
-from pipeline.options import OptionError, Settings
+from pipeline.option_values import OptionError
+from pipeline.options import Settings
 
 ROOT = Path(__file__).parents[1]
 SECTIONS = """
@@ -124,7 +125,7 @@ def test_sections_and_gap():
     ("text", "seconds"), [("30s", 30), ("1.5s", 1.5), ("2min", 120), ("24h", 86400), ("2d", 172800), (" 5 s ", 5)]
 )
 def test_duration(text, seconds):
-    assert options.duration_s(text, "--x") == seconds
+    assert option_values.duration_s(text, "--x") == seconds
 
 
 def test_tolerance_in_miles():
@@ -229,6 +230,7 @@ FULL = (
         (("--input_subscription=s", *PUBSUB[1:]), "NAME of 3 to 255 characters"),
         (("--input_subscription=projects/p/topics/x", *PUBSUB[1:]), "--input_subscription: found"),
         (("--output_topic=projects/p/subscriptions/x", PUBSUB[0], *PUBSUB[2:]), "--output_topic: found"),
+        ((*PUBSUB, "--publish_all=maybe"), "--publish_all: found 'maybe'; allowed: true, false"),
         ((*PUBSUB, "--rejected_topic=a b"), "--rejected_topic: found 'a b'"),
         ((*FILES, "--privacy_secret=in.ndjson/x"), "--privacy_secret: in.ndjson/x cannot be read or made"),
     ],
@@ -250,6 +252,7 @@ def test_mistake_gives_one_line(capsys, monkeypatch, argv, says):
         "--dataset=project-1.speed",
         "--timestamp_attribute=timestamp",
         "--timestamp_attribute=",
+        "--id_attribute=event_id",
         "--allowed_lateness=24h",
     ],
 )
@@ -278,11 +281,31 @@ def test_pictures_asked_for_without_a_place_to_keep_them(capsys, argv):
 
 def test_defaults_that_only_a_subscription_has():
     found = settings(*PUBSUB)
-    assert (found.allowed_lateness_s, found.timestamp_attribute) == (86_400, None)
+    assert (found.allowed_lateness_s, found.publish_all) == (86_400, False)
+
+
+@pytest.mark.parametrize("name", ["timestamp_attribute", "id_attribute"])
+def test_attribute_is_read_on_dataflow_alone_and_only_if_named(name):
+    """Beam's source fails on a message without the attribute of the time, so no message must need one."""
     cloud = (*PUBSUB, "--runner=DataflowRunner")
-    assert settings(*cloud).timestamp_attribute == "timestamp"
-    assert settings(*cloud, "--timestamp_attribute=").timestamp_attribute is None
-    assert settings(*cloud, "--timestamp_attribute=seen").timestamp_attribute == "seen"
+    assert getattr(settings(*cloud), name) is None
+    assert getattr(settings(*cloud, f"--{name}="), name) is None
+    assert getattr(settings(*cloud, f"--{name}=seen"), name) == "seen"
+    assert getattr(settings(*PUBSUB, f"--{name}=seen"), name) is None
+
+
+@pytest.mark.parametrize(
+    ("argv", "found"),
+    [
+        ((), False),
+        (("--publish_all",), True),
+        (("--publish_all=true",), True),
+        (("--publish_all=True",), True),
+        (("--publish_all=false",), False),
+    ],
+)
+def test_switch_alone_or_as_a_template_spells_it(argv, found):
+    assert settings(*PUBSUB, *argv).publish_all is found
 
 
 def test_help_is_no_mistake(capsys):

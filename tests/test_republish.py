@@ -246,11 +246,39 @@ class Answers:
 def looked_at(monkeypatch, answers: Answers, sends: set[str]) -> list[str]:
     """The messages that an inbox gives out, of which those in `sends` are sent."""
     monkeypatch.setattr(endpoints, "subscriber", lambda: answers)
-    inbox, seen = Inbox("projects/p/subscriptions/s"), []
+    inbox, seen = Inbox("projects/p/subscriptions/s", "--rejected_subscription"), []
     for batch in inbox.batches():
         seen += [found.where.removeprefix("message ") for found in batch]
         inbox.acknowledge(batch, [found for found in batch if found.where.removeprefix("message ") in sends])
     return seen
+
+
+def test_what_could_not_be_delivered_is_sent_as_it_was(
+    capfd, publisher, subscriber, topic, inbox, rejected_topic, rejected_inbox
+):
+    """With its own attributes, its time among them, and without those that tell how it became a dead letter."""
+    source = {"CloudPubSubDeadLetterSourceDeliveryCount": "100", "CloudPubSubDeadLetterSourceSubscription": "s"}
+    publisher.publish(rejected_topic, b"\x1f\x8b", timestamp="1776000000000", **source).result(10)
+    words = [f"--undelivered_subscription={rejected_inbox}", f"--input_topic={topic}"]
+    done = Done(capfd, main(["republish", *words]))
+    assert (done.status, done.counts) == (0, "sent again 1, left out 0, truncated 0, failed 0")
+    assert pulled(subscriber, inbox, 1) == [(b"\x1f\x8b", {"timestamp": "1776000000000"})]
+    time.sleep(11)
+    again = Done(capfd, main(["republish", *words]))
+    assert again.counts == "sent again 0, left out 0, truncated 0, failed 0"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--undelivered_subscription=s-1", "--rejected_subscription=s-2"], "allowed: exactly one of them"),
+        ([], "allowed: exactly one of them"),
+        (["--undelivered_subscription=s-1", "--reason=unknown_camera"], "--reason: found with --undelivered"),
+    ],
+)
+def test_options_that_contradict_each_other(capfd, words, said):
+    assert main(["republish", *words]) == 2
+    assert said in capfd.readouterr().err
 
 
 def test_one_that_comes_back_while_it_runs_is_not_tried_for_ever(monkeypatch):

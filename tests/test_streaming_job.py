@@ -16,7 +16,8 @@ from google.cloud import pubsub_v1, storage
 
 from generator.pictures import Conditions, render
 from pipeline import endpoints
-from pipeline.provision import Resources, provision
+from pipeline.deployment.plan import Resources
+from pipeline.provision import provision
 
 SECTIONS = """
 cameras:

@@ -24,6 +24,7 @@ MAX_PAGE = 1000
 DEFAULT_ACK_DEADLINE_S = 10
 DEFAULT_RETENTION_S = 7 * 86_400
 DEFAULT_DELIVERY_ATTEMPTS = 5
+DEFAULT_EXPIRY_S = 31 * 86_400
 
 _NAME = re.compile(r"projects/([a-z0-9][a-z0-9:.-]*)/(topics|subscriptions)/([A-Za-z][A-Za-z0-9\-_.~+%]{2,254})")
 
@@ -101,6 +102,8 @@ def complete_subscription(settings: Proto) -> None:
     settings.ack_deadline_seconds = settings.ack_deadline_seconds or DEFAULT_ACK_DEADLINE_S
     if not settings.HasField("message_retention_duration"):
         settings.message_retention_duration.seconds = DEFAULT_RETENTION_S
+    if not settings.HasField("expiration_policy"):  # one without a time means never
+        settings.expiration_policy.ttl.seconds = DEFAULT_EXPIRY_S
     if settings.HasField("dead_letter_policy"):
         policy = settings.dead_letter_policy
         policy.max_delivery_attempts = policy.max_delivery_attempts or DEFAULT_DELIVERY_ATTEMPTS

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+from google.iam.v1.iam_policy_pb2 import TestIamPermissionsRequest, TestIamPermissionsResponse
 from google.protobuf.empty_pb2 import Empty
 from google.pubsub_v1 import types
 
@@ -90,6 +91,12 @@ def _seek(broker: Broker, request: Proto) -> Proto:
     return types.SeekResponse.pb()()
 
 
+def _test_iam_permissions(broker: Broker, request: Proto) -> Proto:
+    """Nobody is kept from anything here; of what does not exist nothing is allowed, which is the documented answer."""
+    exists = request.resource in broker.topics or request.resource in broker.subscriptions
+    return TestIamPermissionsResponse(permissions=request.permissions if exists else [])
+
+
 PUBLISHER: dict[str, tuple[Proto, Handler]] = {
     "CreateTopic": (types.Topic, lambda broker, request: broker.create_topic(request)),
     "GetTopic": (types.GetTopicRequest, lambda broker, request: broker.topic(request.topic)),
@@ -137,9 +144,13 @@ def handlers(broker: Broker) -> list[grpc.GenericRpcHandler]:
     subscriber["StreamingPull"] = grpc.stream_stream_rpc_method_handler(
         streamed, types.StreamingPullRequest.pb().FromString, _serialized
     )
+    permissions = grpc.unary_unary_rpc_method_handler(
+        _called(broker, _test_iam_permissions), TestIamPermissionsRequest.FromString, _serialized
+    )
     return [
         grpc.method_handlers_generic_handler("google.pubsub.v1.Publisher", publisher),
         grpc.method_handlers_generic_handler("google.pubsub.v1.Subscriber", subscriber),
+        grpc.method_handlers_generic_handler("google.iam.v1.IAMPolicy", {"TestIamPermissions": permissions}),
     ]
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import Annotated, Any
 
@@ -19,10 +19,11 @@ from pipeline.enforcement.times import parse_rfc3339_us, rfc3339
 STAGE = "decode"
 LINES = "application/x-ndjson"  # attribute content_type of a message that holds one object on each line
 MAX_MESSAGE_BYTES = 10_000_000  # Pub/Sub's own limit
+MIN_SIGHTING_BYTES = 32  # none is shorter: so many bytes further on in a file is another sighting
 MAX_GZIP_MEMBERS = 64
 MAX_INFLATED_BYTES = 64 * 1024 * 1024
 MAX_OBJECTS = 100_000
-MAX_SEPARATORS = 40 * MAX_OBJECTS  # no object has more fields
+MAX_SEPARATORS = 20 * MAX_OBJECTS  # no object has more fields
 EARLIEST_US = parse_rfc3339_us("2000-01-01T00:00:00Z")
 MAX_AHEAD_US = 24 * 3600 * 1_000_000
 VEHICLE_CLASSES = frozenset({"car", "motorcycle", "van", "bus", "truck", "other"})
@@ -90,13 +91,13 @@ Raw = bytes | msgspec.Raw
 def decode(message: Message) -> Iterator[tuple[Sighting | Rejected, Raw]]:
     """All sightings of a message, and a rejected record for each object that is none; each with its own bytes."""
     try:
-        objects = _objects(_inflate(message), lines=message.attributes.get("content_type") == LINES)
+        objects = _split(message)
     except Refusal as refusal:
         yield rejected(message, STAGE, refusal.reason, str(refusal), refusal.field), message.data
         return
-    for index, raw in enumerate(objects):
+    for number, raw in objects:
         try:
-            yield _read(raw, message, index), raw
+            yield _read(raw, message, number), raw
         except Refusal as refusal:
             yield rejected(part(message, raw), STAGE, refusal.reason, str(refusal), refusal.field), raw
 
@@ -107,12 +108,12 @@ def part(message: Message, raw: Raw) -> Message:
     return msgspec.structs.replace(message, data=bytes(raw), attributes=attributes)
 
 
-def _read(raw: Raw, message: Message, index: int) -> Sighting:
+def _read(raw: Raw, message: Message, number: int) -> Sighting:
     try:
-        return _sighting(_strict_decoder.decode(raw), message, raw, index)
+        return _sighting(_strict_decoder.decode(raw), message, raw, number)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         wire, extra = _read_carefully(raw)
-    return _sighting(wire, message, raw, index, extra)
+    return _sighting(wire, message, raw, number, extra)
 
 
 def _inflate(message: Message) -> bytes:
@@ -144,17 +145,31 @@ def _gunzip(data: bytes) -> bytes:
     raise Refusal("malformed_gzip", f"more than {MAX_GZIP_MEMBERS} gzip members", "content_encoding")
 
 
+def _split(message: Message) -> Iterable[tuple[int, Raw]]:
+    """The objects of a message, numbered: by their places in a file, whose blocks no two engines cut alike."""
+    data = _inflate(message)
+    if message.position is not None:
+        return _by_place(data, message.position)
+    if len(data) > MAX_OBJECTS and data.count(b"\n") > MAX_OBJECTS:
+        raise _too_many()
+    return enumerate(_objects(data, lines=message.attributes.get("content_type") == LINES))
+
+
+def _too_many() -> Refusal:
+    return Refusal("too_large", f"more than {MAX_OBJECTS} objects in one; send them in several messages or lines")
+
+
+def _by_place(lines: bytes, position: int) -> Iterator[tuple[int, Raw]]:
+    for line in lines.split(b"\n"):
+        if line[:1] == b"{":
+            yield position // MIN_SIGHTING_BYTES, line
+        else:
+            yield from enumerate(_by_line(line), position // MIN_SIGHTING_BYTES)
+        position += len(line) + 1
+
+
 def _objects(data: bytes, *, lines: bool) -> list[Raw]:
-    """The objects of a message, unless they are so many that refusing each by itself would take all memory."""
-    separators = data.count(b",") + data.count(b"\n") if len(data) > MAX_OBJECTS else 0
-    objects = _split(data, lines=lines) if separators <= MAX_SEPARATORS else []
-    if separators > MAX_SEPARATORS or len(objects) > MAX_OBJECTS:
-        raise Refusal("too_large", f"the message holds more than {MAX_OBJECTS} objects; send them in several messages")
-    return objects
-
-
-def _split(data: bytes, *, lines: bool) -> list[Raw]:
-    """The objects of a message: one object, an array of them, or one (or an array) on each line."""
+    """One object, an array of them, or one (or an array) on each line."""
     if lines:
         return _by_line(data)
     text = data.strip()
@@ -172,8 +187,16 @@ def _by_line(text: bytes) -> list[Raw]:
         if line[:1] == b"{":
             objects.append(line)
         elif stripped := line.strip():
-            objects.extend(_array(stripped) if stripped[:1] == b"[" else [stripped])
+            objects.extend(_array_on_line(stripped) if stripped[:1] == b"[" else [stripped])
     return objects
+
+
+def _array_on_line(text: bytes) -> list[Raw]:
+    """Its objects; one of too many is refused as a whole, and the other lines are not."""
+    try:
+        return _array(text)
+    except Refusal:
+        return [text]
 
 
 def _is_whole(text: bytes) -> bool:
@@ -189,10 +212,16 @@ def _is_whole(text: bytes) -> bool:
 
 
 def _array(text: bytes) -> list[Raw]:
+    """Its elements, unless they are so many that refusing each by itself would take all memory."""
+    if len(text) > MAX_SEPARATORS and text.count(b",") > MAX_SEPARATORS:
+        raise _too_many()
     try:
-        return list(_array_decoder.decode(text))
+        found: list[Raw] = list(_array_decoder.decode(text))
     except (msgspec.DecodeError, RecursionError):
-        return list(_array_with_faults(text)) or [text]
+        found = list(_array_with_faults(text)) or [text]
+    if len(found) > MAX_OBJECTS:
+        raise _too_many()
+    return found
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: cannot be encoded
@@ -268,17 +297,17 @@ def _read_carefully(raw: Raw) -> tuple[_Wire, str | None]:
         raise Refusal("malformed_json", f"nested too deeply: {error}") from error
 
 
-def _sighting(wire: _Wire, message: Message, raw: Raw, index: int, extra: str | None = None) -> Sighting:
-    """Without a time of its own it is seen when its message was published, a microsecond after the one before it:
-    so the order in the message is kept."""
+def _sighting(wire: _Wire, message: Message, raw: Raw, number: int, extra: str | None = None) -> Sighting:
+    """Without a time of its own it is seen when its message was published, microseconds after the one before it: so
+    the order in the message or file is kept."""
     if wire.camera_id is None and wire.location is None:
         raise Refusal("missing_field", "neither camera_id nor location; one of them is needed", "camera_id")
     if wire.vehicle_class is not None and wire.vehicle_class not in VEHICLE_CLASSES:
         error = f"vehicle_class: found {_shown(wire.vehicle_class)}; allowed: {ALLOWED['vehicle_class']}"
         raise Refusal("invalid_field", error, "vehicle_class")
-    seen_us = message.received_us + index if wire.timestamp is None else _time_us(wire.timestamp, message.received_us)
+    seen_us = message.received_us + number if wire.timestamp is None else _time_us(wire.timestamp, message.received_us)
     return Sighting(  # by place: names would cost more than the decoding
-        wire.event_id or _event_id(message, raw, index),
+        wire.event_id or _event_id(message, raw, number),
         wire.vehicle_id,
         seen_us,
         wire.timestamp is not None,
@@ -296,8 +325,8 @@ def _sighting(wire: _Wire, message: Message, raw: Raw, index: int, extra: str | 
     )
 
 
-def _event_id(message: Message, raw: Raw, index: int) -> str:
-    return f"{message.message_id}-{index:06d}" if message.message_id else blake2b(raw, digest_size=16).hexdigest()
+def _event_id(message: Message, raw: Raw, number: int) -> str:
+    return f"{message.message_id}-{number:06d}" if message.message_id else blake2b(raw, digest_size=16).hexdigest()
 
 
 def _invalid(found: dict[str, Any], error: str) -> Refusal:

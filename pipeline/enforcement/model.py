@@ -80,12 +80,16 @@ class Reason(StrEnum):
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """What arrived, before anything is known of it: a Pub/Sub message or a line of a file."""
+    """What arrived, before anything is known of it: a Pub/Sub message, or lines of a file.
+
+    position: where in their file the lines begin, in bytes; None: not from a file.
+    """
 
     data: bytes
     message_id: str
     received_us: int
     attributes: dict[str, str] = {}
+    position: int | None = None
 
 
 class Sighting(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 JOBS: Mapping[str, tuple[str, str]] = {
     "section-speed": ("pipeline.jobs.section_speed", "sightings in, fines out (the default)"),
-    "provision": ("pipeline.jobs.provision", "make the topics, subscription, bucket, dataset, tables and views"),
+    "provision": ("pipeline.jobs.provision", "make the topics, subscriptions, buckets, dataset, tables and views"),
+    "deprovision": ("pipeline.jobs.deprovision", "remove them, but never evidence"),
     "republish": ("pipeline.jobs.republish", "send rejected messages again after a fix"),
 }
 

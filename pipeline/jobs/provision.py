@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 
-from pipeline.options import OptionError
-from pipeline.provision import Resources, provision
+from pipeline import endpoints
+from pipeline.deployment import roles
+from pipeline.deployment.names import add_names, names_and_plan
+from pipeline.deployment.plan import Plan
+from pipeline.deployment.steps import Step
+from pipeline.provision import provision
 
 
 def run(argv: Sequence[str]) -> int:
-    """Make what does not exist yet and say so, a line for each."""
+    """Make what does not exist yet, change what safely can be, and say so, a line for each; then the roles it needs."""
     parser = argparse.ArgumentParser(prog="python -m pipeline provision", description=__doc__)
-    parser.add_argument("--project_id", default=os.environ.get("GOOGLE_CLOUD_PROJECT"))
-    defaults = Resources.named_after("PROJECT")
-    for name in Resources._fields[1:]:
-        parser.add_argument(f"--{name}", help=f"default: {getattr(defaults, name)}")
+    parser.add_argument("--dry_run", action="store_true", help="say what would be made and changed, and change nothing")
+    parser.add_argument("--roles", action="store_true", help="print the commands that grant the least roles, no more")
+    add_names(parser)
     args = parser.parse_args(argv)
-    if not args.project_id:
-        raise OptionError("--project_id: absent; needed. Give it, or set GOOGLE_CLOUD_PROJECT")
-    chosen = {name: found for name in Resources._fields[1:] if (found := getattr(args, name))}
-    for line in provision(Resources.named_after(args.project_id)._replace(**chosen)):
-        print(line)
+    names, plan = names_and_plan(args)
+    if not args.roles:
+        _provision(plan, dry_run=args.dry_run)
+    if args.roles or not (args.dry_run or endpoints.is_local("storage")):
+        print("# The least roles, as commands. The same alone: python -m pipeline provision --roles")
+        print(*roles.lines(names), sep="\n")
     return 0
+
+
+def _provision(plan: Plan, *, dry_run: bool) -> None:
+    steps = []
+    for step in provision(plan, dry_run=dry_run):
+        steps.append(step)
+        if not dry_run:
+            print(step, flush=True)
+    if dry_run:
+        print(table(steps))
+
+
+def table(steps: Sequence[Step]) -> str:
+    """The steps as a table with a heading."""
+    rows = [("now", "kind", "name", "settings, or what differs"), *steps]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()
+        for row in rows
+    )

@@ -1,4 +1,4 @@
-"""Republish: send what was rejected again, with its original bytes, after the fix that lets it pass."""
+"""Republish: send again what was rejected or not delivered, with its original bytes, after the fix that helps it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import glob
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,14 +19,15 @@ from google.pubsub_v1 import PublisherClient
 
 from pipeline import endpoints
 from pipeline.enforcement.records import Rejected
-from pipeline.options import OptionError, dataset_name, resource_name
+from pipeline.option_values import OptionError, dataset_name, resource_name
 from pipeline.rejected_inbox import Found, Inbox
 from pipeline.transforms.sinks import INSERT_TIMEOUT_S, RETRY, ROW_IDS
 from pipeline.warehouse import tables
 
 SEND_TIMEOUT_S = 20.0
 ANY = "any"
-OF_PUBSUB = "goog"  # attributes whose names begin so are Pub/Sub's own, and refused when others set them
+# Attributes whose names begin so are Pub/Sub's own: it refuses the first from others, adds the second to dead letters.
+OF_PUBSUB = ("goog", "CloudPubSubDeadLetterSource")
 
 
 class NotSentError(ValueError):
@@ -51,10 +52,10 @@ class Sender:
         if record.stage == "warehouse":
             self._insert(payload, attributes.get("table"))
         else:
-            self._publish(payload, attributes)
+            self.publish(payload, attributes)
         return "sent"
 
-    def _publish(self, payload: bytes, attributes: dict[str, str]) -> None:
+    def publish(self, payload: bytes, attributes: Mapping[str, str]) -> None:
         """By the plain client: the other one takes attributes as arguments, where one named topic or data collides."""
         own = {name: value for name, value in attributes.items() if not name.startswith(OF_PUBSUB)}
         message = {"data": payload, "attributes": own}
@@ -104,18 +105,26 @@ def _row(payload: bytes, table: str) -> tuple[dict[str, Any], str]:
 def run(argv: Sequence[str]) -> int:
     """Send again what files or a subscription hold; what cannot be sent stays there. Exit status 1 if any stayed."""
     args = _parser().parse_args(argv)
-    if bool(args.input) == bool(args.rejected_subscription):
-        raise OptionError("--input, --rejected_subscription: allowed: exactly one of them")
+    _check(args)
     topic = resource_name(args.input_topic, "topics", "--input_topic", args.project_id)
     sender = Sender(topic, dataset_name(args.dataset, args.project_id))
     counts: Counter[str] = Counter()
-    inbox = None if args.input else Inbox(_subscription(args))
+    inbox = None if args.input else _inbox(args)
     for batch in _of_files(args.input) if inbox is None else inbox.batches():
         sent = [found for found in batch if _outcome(found, args.reason, sender, counts) == "sent"]
         if inbox is not None:
             inbox.acknowledge(batch, sent)
     print("sent again {sent}, left out {left}, truncated {truncated}, failed {failed}".format_map(_Zeros(counts)))
     return 1 if counts["failed"] or counts["truncated"] else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if sum(map(bool, (args.input, args.rejected_subscription, args.undelivered_subscription))) != 1:
+        raise OptionError("--input, --rejected_subscription, --undelivered_subscription: allowed: exactly one of them")
+    if args.undelivered_subscription and args.reason != ANY:
+        raise OptionError(
+            "--reason: found with --undelivered_subscription; allowed: only for what was rejected. Leave it out"
+        )
 
 
 class _Zeros(dict[str, int]):
@@ -129,6 +138,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rejected_subscription", help="subscription of the rejected topic; sent ones are acknowledged"
     )
+    parser.add_argument(
+        "--undelivered_subscription", help="subscription of the dead-letter topic; sent ones are acknowledged"
+    )
     parser.add_argument("--input", help="file or pattern with rejected records, instead of a subscription")
     parser.add_argument("--input_topic", default="sightings", help="topic to send to. Default: sightings")
     parser.add_argument("--dataset", help="dataset, for rows that BigQuery refused")
@@ -139,8 +151,7 @@ def _parser() -> argparse.ArgumentParser:
 def _outcome(found: Found, reason: str, sender: Sender, counts: Counter[str]) -> str:
     """sent, left, truncated or failed; one that failed is told in one line, and the others go on."""
     try:
-        record = _record(found.data)
-        outcome = "left" if reason not in (ANY, record.reason) else sender.send(record)
+        outcome = _sent(found, reason, sender)
     except NotSentError as error:
         outcome = _failed(found, str(error))
     except (GoogleAPIError, GoogleAuthError, requests.RequestException) as error:
@@ -149,13 +160,23 @@ def _outcome(found: Found, reason: str, sender: Sender, counts: Counter[str]) ->
     return outcome
 
 
+def _sent(found: Found, reason: str, sender: Sender) -> str:
+    if found.attributes is not None:
+        sender.publish(found.data, found.attributes)
+        return "sent"
+    record = _record(found.data)
+    return "left" if reason not in (ANY, record.reason) else sender.send(record)
+
+
 def _failed(found: Found, why: str) -> str:
     print(f"python -m pipeline republish: {found.where}: {' '.join(why.split())}", file=sys.stderr)
     return "failed"
 
 
-def _subscription(args: argparse.Namespace) -> str:
-    return resource_name(args.rejected_subscription, "subscriptions", "--rejected_subscription", args.project_id)
+def _inbox(args: argparse.Namespace) -> Inbox:
+    option = "rejected_subscription" if args.rejected_subscription else "undelivered_subscription"
+    name = resource_name(getattr(args, option), "subscriptions", f"--{option}", args.project_id)
+    return Inbox(name, f"--{option}", as_they_are=bool(args.undelivered_subscription))
 
 
 def _of_files(pattern: str) -> Iterator[list[Found]]:

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 
+from pipeline import dataflow, preflight
 from pipeline import options as command_line
+from pipeline.declared_options import SectionSpeedOptions
 from pipeline.enforcement import sections
 from pipeline.options import Settings
 from pipeline.running import run_pipeline
@@ -47,9 +49,15 @@ def build(pipeline: beam.Pipeline, settings: Settings) -> Outputs:
 def run(argv: Sequence[str]) -> int:
     """Check the command line, build the graph and run it; the exit status."""
     options = command_line.parse(argv)
+    if dataflow.is_asked_for(options):
+        dataflow.check(options)
     settings = command_line.check(options)
     for doubt in sections.doubts(settings.network) + sections.undeclared(settings.network):
         print(f"python -m pipeline: warning: {doubt}", file=sys.stderr)
     if settings.privacy_secret is None:
         print("privacy is off: sightings and passages are stored under the vehicles' own names", file=sys.stderr)
+    if settings.streaming and not dataflow.is_only_described(options):
+        status = preflight.run(options.view_as(SectionSpeedOptions), settings)
+        if status is not None:
+            return status
     return run_pipeline(options, settings, lambda pipeline: build(pipeline, settings))

@@ -94,6 +94,7 @@ class Answer(msgspec.Struct, frozen=True):
 class _ReadNextPicture(beam.PTransform):
     def expand(self, cases: beam.PCollection[Case]) -> beam.PCollection[Case]:
         asked = cases | "Choose" >> beam.FlatMap(question).with_outputs("settled", main="ask")
+        asked.settled.element_type = Case
         answers, failures = (
             asked.ask | "Vision" >> RunInference(KeyedModelHandler(VisionTextReader())).with_exception_handling()
         )

@@ -17,14 +17,13 @@ from pipeline.enforcement.model import Message
 from pipeline.options import Settings
 
 BLOCK_BYTES = 1024 * 1024
-MIN_LINE_BYTES = 32  # no sighting is shorter
 
 
 class ReadMessages(beam.PTransform):
     """Messages of the subscription, or blocks of lines of the files, which then are messages too (.gz is unpacked).
 
-    On Dataflow the event time is set at the source and redelivered messages are dropped; the local runner knows neither
-    (its watermark is the clock), and the graph does not depend on them.
+    On Dataflow the event time may be set at the source, and messages published twice dropped there; the local runner
+    knows neither (its watermark is the clock), and the graph does not depend on them.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,8 +39,9 @@ class ReadMessages(beam.PTransform):
             subscription=self._settings.input,
             with_attributes=True,
             timestamp_attribute=self._settings.timestamp_attribute,
+            id_label=self._settings.id_attribute,
         )
-        return begin | "Pull" >> pull | "Take message" >> beam.Map(message_of_pubsub)
+        return begin | "Pull" >> pull | "Take message" >> beam.Map(message_of_pubsub).with_output_types(Message)
 
     def _files(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Message]:
         take = partial(message_of_block, received_us=self._settings.received_us)
@@ -68,10 +68,9 @@ class Block(NamedTuple):
 
 
 def message_of_block(block: Block, received_us: int) -> Message:
-    """A message of JSON lines. Its id and time keep the order of the file for sightings that have neither."""
+    """A message of JSON lines that depends on the file alone: what an engine cuts it into must not show."""
     name = blake2b(block.file_name.encode(), digest_size=8).hexdigest()
-    message_id = f"{name}-{block.position:015d}"
-    return Message(block.lines, message_id, received_us + block.position // MIN_LINE_BYTES, {"content_type": LINES})
+    return Message(block.lines, name, received_us, {"content_type": LINES}, block.position)
 
 
 class BlocksOfLines(FileBasedSource):

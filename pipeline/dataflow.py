@@ -1,0 +1,93 @@
+"""What Dataflow needs that no other runner does: checked before, submitted without waiting.
+
+A flex template's launcher runs this program to get the job's graph, and starts the job when the program has ended:
+whoever waits here for a streaming job waits for ever.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import (
+    GoogleCloudOptions,
+    PipelineOptions,
+    SetupOptions,
+    StandardOptions,
+    WorkerOptions,
+)
+
+from pipeline import secret
+from pipeline.declared_options import SectionSpeedOptions
+from pipeline.option_values import OptionError
+
+NAMES = ("dataflowrunner", "dataflow")  # as Beam knows it
+
+
+def is_only_described(options: PipelineOptions) -> bool:
+    """Whether the job's graph is to be written down and not started, as a template's launcher asks."""
+    return bool(options.view_as(GoogleCloudOptions).template_location)
+
+
+def is_asked_for(options: PipelineOptions) -> bool:
+    """Whether the run is for Dataflow."""
+    return (options.view_as(StandardOptions).runner or "").split(".")[-1].lower() in NAMES
+
+
+def check(options: PipelineOptions) -> None:
+    """Refuse what would fail on workers only, again and again, hours after the launch. Raises OptionError."""
+    own = options.view_as(SectionSpeedOptions)
+    cloud = options.view_as(GoogleCloudOptions)
+    cloud.project = cloud.project or own.project_id
+    _check_code(options)
+    if own.privacy != "off":
+        _check_secret(own.privacy_secret)
+
+
+def _check_code(options: PipelineOptions) -> None:
+    """Workers have this package from the image, or from a source package made of --setup_file."""
+    if not (options.view_as(WorkerOptions).sdk_container_image or options.view_as(SetupOptions).setup_file):
+        raise OptionError(
+            "--sdk_container_image: absent; needed with --runner=DataflowRunner, or workers would be without this "
+            "package. Name the image that was built from the Dockerfile"
+        )
+
+
+def _check_secret(source: str) -> None:
+    """A file of this machine is not on the workers: each would make a secret, and ids, of its own."""
+    if not source.startswith("gs://"):
+        raise OptionError(
+            f"--privacy_secret: found {source}; allowed with --runner=DataflowRunner: gs://BUCKET/FILE, which all "
+            f"workers read ({secret.VARIABLE} does not reach them). Or turn pseudonyms off with --privacy off"
+        )
+
+
+def new_pipeline(options: PipelineOptions) -> beam.Pipeline:
+    """An empty pipeline for Dataflow. Raises OptionError for what Beam finds wrong with its own options."""
+    try:
+        return beam.Pipeline(options=options)
+    except ValueError as error:
+        raise OptionError(f"--runner=DataflowRunner: {_line(error)}") from error
+
+
+def run(pipeline: beam.Pipeline, options: PipelineOptions) -> int:
+    """Submit, or write the graph of a template, and return at once; the exit status. Raises OptionError."""
+    try:
+        result = pipeline.run()
+    except OSError as error:
+        raise OptionError(f"--staging_location, --temp_location: cannot be written to: {_line(error)}") from error
+    cloud = options.view_as(GoogleCloudOptions)
+    if result.has_job:
+        place = f"https://console.cloud.google.com/dataflow/jobs/{cloud.region}/{result.job_id()}"
+        _say(f"submitted to Dataflow as {result.job_id()}: {place}?project={cloud.project}")
+    else:
+        _say(f"the graph of the job is in {cloud.template_location}")
+    return 0
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _say(text: str) -> None:
+    print(f"python -m pipeline: {text}", file=sys.stderr)

@@ -1,0 +1,138 @@
+"""Who may do what: the least role on the single resource, with its reason, as a command line to run.
+
+terraform/iam.tf grants the same; a test compares them. Vision has no roles of its own: its API must be enabled, and who
+calls it must be allowed to use the project's quota.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pipeline.deployment.plan import Resources
+
+TOPIC, SUBSCRIPTION, BUCKET, TABLE, PROJECT = "topic", "subscription", "bucket", "table", "project"
+WORKER, CAMERAS, FINES_READER, OPERATOR, ANALYST = "worker", "cameras", "fines-reader", "operator", "analyst"
+PUBSUB = "pubsub"  # Pub/Sub's own service agent
+PSEUDONYMOUS = ("sightings", "passages", "latest_sightings", "latest_passages")
+
+
+class Grant(NamedTuple):
+    """A role for an account on one resource (for a project: on all of it), and why."""
+
+    account: str
+    role: str
+    kind: str
+    resource: str
+    reason: str
+
+
+def grants(names: Resources) -> tuple[Grant, ...]:
+    """All grants of a deployment."""
+    return (*_worker(names), *_cameras(names), *_people(names), *_service_agent(names))
+
+
+def _worker(names: Resources) -> Iterator[Grant]:
+    yield Grant(WORKER, "roles/pubsub.subscriber", SUBSCRIPTION, names.input_subscription, "takes sightings")
+    for kind, name in (
+        (SUBSCRIPTION, names.input_subscription),
+        (TOPIC, names.output_topic),
+        (TOPIC, names.rejected_topic),
+    ):
+        yield Grant(WORKER, "roles/pubsub.viewer", kind, name, "preflight looks whether it is there")
+    yield Grant(WORKER, "roles/pubsub.publisher", TOPIC, names.output_topic, "sends fines and cases for review")
+    yield Grant(WORKER, "roles/pubsub.publisher", TOPIC, names.rejected_topic, "sends what it could not process")
+    yield Grant(
+        WORKER, "roles/storage.objectViewer", BUCKET, names.camera_bucket, "fetches pictures of suspected cases"
+    )
+    yield Grant(WORKER, "roles/storage.objectCreator", BUCKET, names.evidence_bucket, "keeps them; cannot replace any")
+    yield Grant(WORKER, "roles/storage.objectViewer", BUCKET, names.evidence_bucket, "compares what is kept already")
+    for table in ("sightings", "passages", "fines", "rejected"):
+        yield Grant(WORKER, "roles/bigquery.dataEditor", TABLE, f"{names.dataset}.{table}", "adds rows")
+    yield Grant(WORKER, "roles/dataflow.worker", PROJECT, names.project, "runs as a Dataflow worker")
+    yield Grant(
+        WORKER,
+        "roles/serviceusage.serviceUsageConsumer",
+        PROJECT,
+        names.project,
+        "has plates read: Vision has no role, it counts against the project's quota",
+    )
+
+
+def _cameras(names: Resources) -> Iterator[Grant]:
+    yield Grant(CAMERAS, "roles/pubsub.publisher", TOPIC, names.input_topic, "send sightings; read nothing")
+    yield Grant(CAMERAS, "roles/storage.objectCreator", BUCKET, names.camera_bucket, "upload pictures; read none")
+
+
+def _people(names: Resources) -> Iterator[Grant]:
+    fines, evidence = names.output_subscription, names.evidence_bucket
+    yield Grant(FINES_READER, "roles/pubsub.subscriber", SUBSCRIPTION, fines, "takes fines and cases for review")
+    yield Grant(FINES_READER, "roles/storage.objectViewer", BUCKET, evidence, "sees the pictures they rest on")
+    rejected, undelivered = names.rejected_subscription, names.dead_letter_subscription
+    yield Grant(OPERATOR, "roles/pubsub.subscriber", SUBSCRIPTION, rejected, "takes what was rejected, to republish it")
+    yield Grant(OPERATOR, "roles/pubsub.subscriber", SUBSCRIPTION, undelivered, "takes what could not be delivered")
+    yield Grant(OPERATOR, "roles/pubsub.publisher", TOPIC, names.input_topic, "sends it again")
+    for table in PSEUDONYMOUS:
+        yield Grant(
+            ANALYST,
+            "roles/bigquery.dataViewer",
+            TABLE,
+            f"{names.dataset}.{table}",
+            "sees pseudonyms, unless privacy is off",
+        )
+    yield Grant(ANALYST, "roles/bigquery.jobUser", PROJECT, names.project, "runs queries")
+
+
+def _service_agent(names: Resources) -> Iterator[Grant]:
+    topic, subscription = names.dead_letter_topic, names.input_subscription
+    yield Grant(PUBSUB, "roles/pubsub.publisher", TOPIC, topic, "moves there what could not be delivered")
+    yield Grant(PUBSUB, "roles/pubsub.subscriber", SUBSCRIPTION, subscription, "acknowledges what it moved")
+
+
+def member(account: str, project: str) -> str:
+    """The IAM member of an account. Pub/Sub's own has the project's number in its name, which the shell asks for."""
+    if account == PUBSUB:
+        number = f"$(gcloud projects describe {shlex.quote(project)} --format='value(projectNumber)')"
+        return f'"serviceAccount:service-{number}@gcp-sa-pubsub.iam.gserviceaccount.com"'
+    return shlex.quote(f"serviceAccount:section-speed-{account}@{project}.iam.gserviceaccount.com")
+
+
+def command(grant: Grant, project: str) -> str:
+    """The command that grants it."""
+    who = member(grant.account, project)
+    if grant.kind == TABLE:
+        return (
+            f"bq add-iam-policy-binding --project_id={shlex.quote(project)} --member={who} --role={grant.role} "
+            f"--table=true {shlex.quote(grant.resource)}"
+        )
+    groups = {TOPIC: "pubsub topics", SUBSCRIPTION: "pubsub subscriptions", BUCKET: "storage buckets"}
+    name = f"gs://{grant.resource}" if grant.kind == BUCKET else grant.resource
+    line = (
+        f"gcloud {groups.get(grant.kind, 'projects')} add-iam-policy-binding {shlex.quote(name)} --member={who} "
+        f"--role={grant.role}"
+    )
+    return f"{line} --condition=None" if grant.kind == PROJECT else f"{line} --project={shlex.quote(project)}"
+
+
+def lines(names: Resources) -> Iterator[str]:
+    """The commands, under a heading for each account, each with its reason: a shell script."""
+    project, last = names.project, None
+    for grant in grants(names):
+        if grant.account != last:
+            last = grant.account
+            yield f"# {_heading(last)}"
+            if last != PUBSUB:
+                yield f"gcloud iam service-accounts create section-speed-{last} --project={shlex.quote(project)}"
+        yield f"{command(grant, project)}  # {grant.reason}"
+
+
+def _heading(account: str) -> str:
+    return {
+        WORKER: "worker: runs the pipeline",
+        CAMERAS: "cameras: send sightings and upload pictures",
+        FINES_READER: "fines-reader: issues the fines and looks at the cases for review",
+        OPERATOR: "operator: sends again what was rejected",
+        ANALYST: "analyst: queries, without a plate",
+        PUBSUB: "Pub/Sub itself: the dead-letter topic does nothing without these two",
+    }[account]

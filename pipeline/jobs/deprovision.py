@@ -1,0 +1,40 @@
+"""Deprovision: remove the topics, subscriptions, camera bucket and dataset of a project. Evidence is never removed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from pipeline.deployment.names import add_names, names_and_plan
+from pipeline.provision import removable
+
+YES = "yes"
+
+
+def run(argv: Sequence[str]) -> int:
+    """Show what goes, ask, and remove it. Exit status 1 if nothing was removed since nobody said yes."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline deprovision", description=__doc__)
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    add_names(parser)
+    args = parser.parse_args(argv)
+    names, plan = names_and_plan(args)
+    found = removable(plan)
+    for resource in found:
+        print(f"will be removed, with all it holds: {resource.kind} {resource.name}")
+    print(f"stays: bucket gs://{names.evidence_bucket}: evidence is never removed here")
+    if not found:
+        print("nothing to remove")
+        return 0
+    if not (args.yes or _agreed()):
+        print("nothing was removed", file=sys.stderr)
+        return 1
+    for resource in found:
+        resource.remove()
+        print(f"removed {resource.kind} {resource.name}", flush=True)
+    return 0
+
+
+def _agreed() -> bool:
+    print(f"Type {YES} to remove them for good: ", end="", flush=True)
+    return sys.stdin.readline().strip() == YES

@@ -1,0 +1,260 @@
+"""What the template's launcher does, without Google: the program is run by its file and leaves the job's graph."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api import beam_runner_api_pb2, standard_window_fns_pb2
+from dataflow_samples import IMAGE, LABELS, ROOT, Launched, launch, of_the_launcher, parameters
+from google.cloud import storage
+
+from pipeline import dataflow
+from pipeline.options import OptionError
+
+STEPS = ROOT / "tests" / "dataflow_steps.txt"
+READ, WRITE, GROUP = ":pubsub_read:v1", ":pubsub_write:v1", ":group_by_key:v1"
+
+
+@pytest.fixture(scope="module")
+def launched(cloud, dataflow_bucket) -> Launched:
+    found = launch(cloud, dataflow_bucket, parameters(dataflow_bucket))
+    assert found.returncode == 0, found.stderr
+    return Launched(dataflow_bucket)
+
+
+@pytest.fixture
+def other_bucket(dataflow_bucket) -> storage.Bucket:
+    """One for a launch whose graph is another's."""
+    client = dataflow_bucket.client
+    bucket = client.create_bucket(f"{dataflow_bucket.name}-{time.time_ns()}")
+    for blob in ("privacy.secret", "sections.yaml"):
+        bucket.blob(blob).upload_from_string(dataflow_bucket.blob(blob).download_as_bytes())
+    return bucket
+
+
+# --- the launch
+
+
+def test_launch_ends_by_itself_and_says_where_the_graph_is(cloud, dataflow_bucket):
+    """The launcher starts the job after this program has ended: one that waited would never be started."""
+    begin = time.monotonic()
+    found = launch(cloud, dataflow_bucket, parameters(dataflow_bucket))
+    assert (found.returncode, found.stdout) == (0, "")
+    where = of_the_launcher(dataflow_bucket)["template_location"]
+    assert found.stderr.splitlines()[-1] == f"python -m pipeline: the graph of the job is in {where}"
+    assert time.monotonic() - begin < 60
+
+
+def test_program_is_run_by_its_file_alone_in_its_folder(cloud, other_bucket, tmp_path):
+    """As in the image: sys.path begins with the folder of the file, which must hide no module's name."""
+    program = tmp_path / "section_speed.py"
+    shutil.copy(ROOT / "pipeline" / "__main__.py", program)
+    found = launch(cloud, other_bucket, parameters(other_bucket), program=program, cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert Launched(other_bucket).options["job_name"] == "section-speed"
+
+
+def test_no_module_of_ours_hides_one_that_is_imported_by_its_first_name():
+    """By its file in this checkout, the folder of the package itself comes first on the path."""
+    own = {path.stem for path in (ROOT / "pipeline").iterdir() if path.suffix == ".py" or path.is_dir()}
+    program = "import sys, pipeline.jobs.section_speed; print('\\n'.join(sys.modules))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert own & (set(loaded.stdout.split()) | set(sys.stdlib_module_names)) <= {"__init__", "__main__"}
+
+
+def test_option_that_only_the_launcher_knows_does_not_end_the_launch(cloud, other_bucket):
+    found = launch(cloud, other_bucket, parameters(other_bucket), "--launcher_of_tomorrow=1")
+    assert found.returncode == 0, found.stderr
+    assert "not known here, and left to the runner: --launcher_of_tomorrow=1" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"session_gap": "soon"}, "--session_gap: found 'soon'; allowed: a number with its unit"),
+        ({"sections": "gs://nobody-has-this/sections.yaml"}, "--sections: gs://nobody-has-this/sections.yaml cannot"),
+        ({"privacy_secret": "gs://nobody-has-this/secret"}, "--privacy_secret: gs://nobody-has-this/secret cannot be"),
+        ({"privacy_secret": "privacy.secret"}, "--privacy_secret: found privacy.secret; allowed with --runner=Data"),
+        ({"job_name": "Section Speed"}, "--runner=DataflowRunner: Pipeline has validations errors: Invalid job_name"),
+    ],
+)
+def test_mistake_is_the_last_line_of_the_launchers_log(cloud, other_bucket, changed, says):
+    found = launch(cloud, other_bucket, parameters(other_bucket) | changed)
+    assert found.returncode == 2
+    assert found.stderr.splitlines()[-1].startswith(f"python -m pipeline: {says}")
+    assert "Traceback" not in found.stderr
+
+
+def test_place_that_cannot_be_written_to_is_a_mistake():
+    """Beam asks several times before it raises this; that is not waited for here."""
+
+    class Unwritable:
+        def run(self):
+            raise OSError("Could not upload to GCS path gs://nobody-has-this/staging: 404.\nPlease verify")
+
+    with pytest.raises(OptionError, match="--staging_location, --temp_location: cannot be written to"):
+        dataflow.run(Unwritable(), PipelineOptions([]))
+
+
+# --- the job
+
+
+def test_workers_run_this_image(launched):
+    assert launched.pool["workerHarnessContainerImage"] == IMAGE
+    assert [found["containerImage"] for found in launched.pool["sdkHarnessContainerImages"]] == [IMAGE]
+
+
+def test_job_streams_by_the_streaming_engine(launched):
+    assert launched.job["type"] == "JOB_TYPE_STREAMING"
+    assert {"enable_streaming_engine", "use_runner_v2"} <= set(launched.job["environment"]["experiments"])
+    assert launched.options["streaming"] is True
+
+
+def test_workers_are_added_up_to_what_was_asked_for(launched):
+    asked = {"algorithm": "AUTOSCALING_ALGORITHM_BASIC", "maxNumWorkers": 3}
+    assert launched.pool["autoscalingSettings"] == asked
+
+
+def test_labels_of_the_launcher_and_of_people_arrive(launched):
+    assert launched.job["labels"] == ast.literal_eval(LABELS)
+
+
+def test_secret_is_no_part_of_the_job(launched, dataflow_bucket):
+    words = dataflow_bucket.blob("privacy.secret").download_as_bytes()
+    staged = b"".join(blob.download_as_bytes() for blob in dataflow_bucket.list_blobs(prefix="staging/"))
+    assert words not in staged
+
+
+def test_nothing_is_installed_by_workers(launched):
+    """What is staged besides the graph: this program's own few names, and the list of packages it ran with."""
+    assert launched.staged == {
+        "job_object",
+        "pipeline.pb",
+        "pickled_main_session",
+        "submission_environment_dependencies.txt",
+    }
+
+
+def test_worker_with_the_package_has_every_step_and_one_without_has_none(launched):
+    interpreter, bare = Path(sys.executable), {"PATH": os.environ["PATH"]}
+    steps = [step for step in launched.components.transforms.values() if step.spec.urn == "beam:transform:pardo:v1"]
+    found = launched.unpickled(interpreter, bare | {"PYTHONPATH": str(ROOT)})
+    assert (found.returncode, int(found.stdout or 0)) == (0, len(steps)), found.stderr
+    without = launched.unpickled(interpreter, bare)
+    assert b"No module named 'pipeline'" in without.stderr
+
+
+# --- the graph
+
+
+def test_source_reads_ids_and_times_from_the_attributes_that_were_named(launched):
+    (read,) = launched.steps(READ)
+    found = beam_runner_api_pb2.PubSubReadPayload.FromString(read.spec.payload)
+    assert found.subscription == launched.options["input_subscription"]
+    assert (found.id_attribute, found.timestamp_attribute, found.with_attributes) == ("event_id", "timestamp", True)
+
+
+def test_source_asks_no_attribute_of_messages_unless_named(cloud, other_bucket):
+    """A message without a named attribute of the time could not be read at all."""
+    found = launch(
+        cloud, other_bucket, parameters(other_bucket), without=("id_attribute", "timestamp_attribute", "publish_all")
+    )
+    assert found.returncode == 0, found.stderr
+    (read,) = Launched(other_bucket).steps(READ)
+    payload = beam_runner_api_pb2.PubSubReadPayload.FromString(read.spec.payload)
+    assert (payload.id_attribute, payload.timestamp_attribute) == ("", "")
+
+
+def test_results_are_published_by_dataflows_own_sink(launched):
+    topics = [
+        beam_runner_api_pb2.PubSubWritePayload.FromString(step.spec.payload).topic for step in launched.steps(WRITE)
+    ]
+    fines, rejected = "projects/project-1/topics/fines", "projects/project-1/topics/rejected"
+    assert sorted(topics) == [fines, fines, rejected]
+
+
+def test_sessions_close_after_the_gap_and_fire_again_for_late_sightings(launched):
+    (group,) = launched.steps(GROUP)
+    collection = launched.components.pcollections[next(iter(group.inputs.values()))]
+    found = launched.components.windowing_strategies[collection.windowing_strategy_id]
+    sessions = standard_window_fns_pb2.SessionWindowsPayload.FromString(found.window_fn.payload)
+    assert found.window_fn.urn == "beam:window_fn:session_windows:v1"
+    assert sessions.gap_size.ToTimedelta().total_seconds() == 90
+    assert found.allowed_lateness == 12 * 3600 * 1000
+    assert found.accumulation_mode == beam_runner_api_pb2.AccumulationMode.ACCUMULATING
+    assert found.trigger.after_end_of_window.late_firings.element_count.element_count == 1
+
+
+def is_shuffled(step: beam_runner_api_pb2.PTransform) -> bool:
+    """Whether the engine groups its input by key: elements leave the process there, as bytes."""
+    if step.spec.urn.endswith(GROUP):
+        return True
+    if not step.spec.urn.endswith(":pardo:v1"):
+        return False
+    payload = beam_runner_api_pb2.ParDoPayload.FromString(step.spec.payload)
+    return bool(payload.state_specs or payload.timer_family_specs)
+
+
+def shuffled(launched: Launched) -> dict[str, str]:
+    """The coders of what is grouped, by step."""
+    steps = [step for step in launched.components.transforms.values() if not step.subtransforms and is_shuffled(step)]
+    return {step.unique_name: launched.coder_of(found) for step in steps for found in step.inputs.values()}
+
+
+def test_everything_that_is_shuffled_is_typed(launched):
+    found = shuffled(launched)
+    assert found == {
+        "Group sessions/Group": "kv(kv(string_utf8, string_utf8), StructCoder)",
+        "Measure passages/Measure and decide/ParDo(_MeasureAndRevise)": (
+            "kv(kv(string_utf8, string_utf8), iterable(StructCoder))"
+        ),
+        "Write outputs/Store in BigQuery/Store passages/Gather/ParDo(_GroupIntoBatchesDoFn)": "kv(varint, StructCoder)",
+    }
+
+
+def test_nothing_between_our_steps_is_pickled(launched):
+    """What is, stays in one process: the questions to Vision, and messages of Beam's own type."""
+    pickled = {
+        f"{step.unique_name} {tag}"
+        for step in launched.components.transforms.values()
+        for tag, found in step.outputs.items()
+        if not step.subtransforms and re.search("FastPrimitives|Pickle", launched.coder_of(found))
+    }
+    allowed = re.compile(
+        r"Read messages/Pull/.*"
+        r"|Read plates/(First|Other) picture/(Choose/FlatMap\(question\) None|Vision/.*)"
+        r"|Write outputs/.*/Encode None"
+    )
+    assert [name for name in pickled if not allowed.fullmatch(name)] == []
+
+
+def names(found: Launched) -> list[str]:
+    return sorted(filter(None, (step.unique_name for step in found.components.transforms.values())))
+
+
+def test_steps_have_the_names_that_running_jobs_know(launched):
+    """A job is updated by the names of its steps: state of one that is renamed is lost unless the launch maps it.
+
+    Where a name must change, change it in dataflow_steps.txt, and tell who updates to give
+    --transform-name-mappings '{"old": "new"}'.
+    """
+    assert names(launched) == STEPS.read_text(encoding="utf-8").splitlines()
+
+
+def test_options_do_not_rename_steps(cloud, other_bucket, launched):
+    """Steps may come and go with options; none is called otherwise."""
+    few = parameters(other_bucket) | {"ocr": "none", "privacy": "off"}
+    left_out = ("publish_all", "dataset", "rejected_topic", "privacy_secret", "id_attribute")
+    found = launch(cloud, other_bucket, few, without=left_out)
+    assert found.returncode == 0, found.stderr
+    instead = {"Keep pictures/Name", "Write outputs/Tell of rejected/Log"}
+    assert set(names(Launched(other_bucket))) - set(names(launched)) == instead
