@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 def _environment(tmp_path, monkeypatch):
     monkeypatch.setenv(secret.VARIABLE, SECRET)
     monkeypatch.chdir(tmp_path)
-    Path("sections.yaml").write_text(SECTIONS)
+    Path("sections.yaml").write_text(SECTIONS.replace("]}", "], clock_error_s: 0.001}"))
     Path("in.ndjson").write_bytes(b"\n".join(traffic()))
 
 
