@@ -29,7 +29,7 @@ from pipeline.provision import provision
 VEHICLES_PER_SECTION_S = 0.4  # what the simulator takes for natural: a higher rate is a larger city
 LENGTH_M = 120.0
 ENDS = (("A", 0.0), ("B", 0.00107))  # 119 m further north
-SPEEDERS = 0.002  # each one costs the local reader about half a second: at 1,000 sightings/s that is what it can take
+SPEEDERS = 0.0005  # each one costs the local reader, which is not what is measured, about half a second of a core
 SIGHTINGS_PER_VEHICLE = 1.75  # as simulated, with those who leave or turn
 START_S = 8.0
 WITHOUT_TAIL = 1.3  # vehicles that come back later make the end of a scenario thin: it is left out
