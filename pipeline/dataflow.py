@@ -10,6 +10,7 @@ import sys
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
+    DebugOptions,
     GoogleCloudOptions,
     PipelineOptions,
     SetupOptions,
@@ -21,6 +22,7 @@ from pipeline import secret
 from pipeline.declared_options import SectionSpeedOptions
 from pipeline.option_values import OptionError
 
+AT_LEAST_ONCE = "streaming_mode_at_least_once"
 NAMES = ("dataflowrunner", "dataflow")  # as Beam knows it
 
 
@@ -40,6 +42,7 @@ def check(options: PipelineOptions) -> None:
     cloud = options.view_as(GoogleCloudOptions)
     cloud.project = cloud.project or own.project_id
     _check_code(options)
+    _check_mode(options)
     if own.privacy != "off":
         _check_secret(own.privacy_secret)
 
@@ -51,6 +54,17 @@ def _check_code(options: PipelineOptions) -> None:
             "--sdk_container_image: absent; needed with --runner=DataflowRunner, or workers would be without this "
             "package. Name the image that was built from the Dockerfile"
         )
+
+
+def _check_mode(options: PipelineOptions) -> None:
+    """At least once, one case could be published as a fine and also for a person, under one id."""
+    service = options.view_as(GoogleCloudOptions).dataflow_service_options or []
+    for found in [*service, *(options.view_as(DebugOptions).experiments or [])]:
+        if AT_LEAST_ONCE in found:
+            raise OptionError(
+                f"--dataflow_service_options, --experiments: found {found}; allowed: exactly once, which is Dataflow's "
+                "own mode. Leave it out"
+            )
 
 
 def _check_secret(source: str) -> None:

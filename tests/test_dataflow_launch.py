@@ -94,6 +94,14 @@ def test_mistake_is_the_last_line_of_the_launchers_log(cloud, other_bucket, chan
     assert "Traceback" not in found.stderr
 
 
+@pytest.mark.parametrize("option", ["dataflow_service_options", "experiments"])
+def test_case_may_not_be_judged_twice(option):
+    asked = [f"--{option}=streaming_mode_at_least_once", "--sdk_container_image=image:1", "--privacy=off"]
+    with pytest.raises(OptionError, match="found streaming_mode_at_least_once; allowed: exactly once"):
+        dataflow.check(PipelineOptions(asked))
+    dataflow.check(PipelineOptions(asked[1:]))
+
+
 def test_place_that_cannot_be_written_to_is_a_mistake():
     """Beam asks several times before it raises this; that is not waited for here."""
 
