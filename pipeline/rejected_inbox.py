@@ -48,21 +48,22 @@ class Inbox:
         quiet = 0
         try:
             while quiet < QUIET_PULLS and (pulled := self._pull()):
-                new = [one for one in pulled if self._is_new(one.message)]
-                self._put_aside([one for one in pulled if one not in new])
-                self._known.update(one.message.message_id for one in new)
+                new = {one.message.message_id: one for one in pulled if self._is_new(one.message)}
+                self._put_aside([one for one in pulled if new.get(one.message.message_id) is not one])
+                self._known.update(new)
                 quiet = 0 if new else quiet + 1
                 if new:
-                    yield [self._found(one) for one in new]
+                    yield [self._found(one) for one in new.values()]
         finally:
             self._lease(self._held, 0)
 
     def acknowledge(self, batch: Sequence[Found], sent: Sequence[Found]) -> None:
         """Take what was sent off the subscription; hold the others of the batch."""
         self._sent.update(found.where.removeprefix("message ") for found in sent)
+        done = {found.ack_id for found in sent}
         if ack_ids := [found.ack_id for found in sent if found.ack_id]:
             self._client.acknowledge(subscription=self._subscription, ack_ids=ack_ids)
-        self._hold([found.ack_id for found in batch if found.ack_id and found not in sent])
+        self._hold([found.ack_id for found in batch if found.ack_id and found.ack_id not in done])
 
     def _found(self, received: Any) -> Found:  # noqa: ANN401 (a received message)
         message = received.message

@@ -296,6 +296,12 @@ def test_pull_with_nothing_new_does_not_end_the_search(monkeypatch):
     assert answers.leases == {"a": 0, "a2": 0}
 
 
+def test_one_that_a_pull_holds_twice_is_sent_once(monkeypatch):
+    answers = Answers([("1", "a"), ("1", "a2"), ("2", "b")], [])
+    assert looked_at(monkeypatch, answers, {"1", "2"}) == ["1", "2"]
+    assert sorted([*answers.acknowledged, *answers.leases]) == ["a", "a2", "b"]
+
+
 def test_sent_one_that_comes_again_is_taken_off_and_not_sent_again(monkeypatch):
     """Its acknowledgement came too late."""
     answers = Answers([("1", "a")], [("1", "a2")], [])

@@ -139,16 +139,15 @@ def _camera_passages(section: Section, vehicle_id: str, name_at: NameAt, sightin
 
 def _cuts(numbers: Sequence[int], exit_number: int) -> list[int]:
     """Before each entry, but not before one that may be the entry of the same passage as the entry before it."""
-    cuts, begun, entered, left = [], False, False, False
+    cuts, entered, left = [], False, False
     for at, number in enumerate(numbers):
         if number == 0:
-            if begun and (left or not entered):
+            if at and (left or not entered):
                 cuts.append(at)
                 left = False
             entered = True
         elif number == exit_number:
             left = True
-        begun = True
     return cuts
 
 
