@@ -4,7 +4,8 @@ As it comes (2.77), BundleBasedDirectRunner pickles, sets up and asks every step
 makes a class for every look at a trigger, copies states deeply, compares the holds of all keys at every commit, looks
 at the timers of all keys on every turn of a loop that never rests, and never forgets a session or a key. That is most
 of its time, and memory that only grows; and a timer on its way can clear the one that has taken its place. What is
-replaced here gives the same answers with less work, and loses none; Beam's version is pinned in setup.py.
+replaced here gives the same answers with less work, and loses none; Beam's version is pinned in setup.py. How it reads
+Pub/Sub is replaced in local_reader.
 """
 
 # ruff: noqa: ANN401 (Beam's own types are Any here)
@@ -21,16 +22,20 @@ from typing import Any, ClassVar
 
 from apache_beam.internal import pickler
 from apache_beam.runners import common
-from apache_beam.runners.direct import evaluation_context, transform_evaluator, watermark_manager
+from apache_beam.runners.direct import evaluation_context, executor, transform_evaluator, watermark_manager
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner, _StreamingGroupAlsoByWindow
 from apache_beam.transforms import core, trigger, userstate
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.window import Sessions
 from apache_beam.utils.timestamp import MAX_TIMESTAMP
 
+from pipeline import local_reader
+
 TIMER_PERIOD_S = 1.0  # how late a timer may fire: far below any session gap
 PRUNE_PERIOD_S = 5.0
 REST_S = 0.001
+WORKERS = 4  # threads: one bundle computes at a time, others wait for Vision, BigQuery and Pub/Sub meanwhile
+MAX_BUNDLES = 16  # in the graph at once: with more of them no message is read
 WINDOW_IDS = trigger.MergeableStateAdapter.WINDOW_IDS.tag
 
 
@@ -71,6 +76,13 @@ def _replacements() -> Iterator[tuple[object, str, object]]:
     yield state, "set_timer", _due_again(state.set_timer)
     yield watermarks._TransformWatermarks, "__init__", _with_ordered_holds(watermarks._TransformWatermarks.__init__)
     yield evaluation_context.DirectStepContext, "get_keyed_state", _keyed_state
+    yield transform_evaluator._PubSubReadEvaluator, "finish_bundle", local_reader.read
+    parallel = executor._ExecutorServiceParallelExecutor
+    yield parallel, "NUM_WORKERS", WORKERS
+    monitor = parallel._MonitorTask
+    yield monitor, "_is_executing", _is_executing(monitor._is_executing)
+    yield monitor, "_add_work_if_necessary", _read_on
+    yield executor._SerialEvaluationState, "_update_currently_evaluating", _in_order_of_arrival
     context = evaluation_context.EvaluationContext
     yield context, "extract_all_timers", _rested(context.extract_all_timers)
 
@@ -198,6 +210,35 @@ def _due_again(set_it: Callable[..., None]) -> Callable[..., None]:
         state.due_us = None
 
     return set_timer
+
+
+def _read_on(monitor: Any, timers_fired: bool) -> None:
+    """Read while bundles are under way, unless they are many: as it comes, one call of Vision stops the reading."""
+    run = monitor._executor
+    services = run.transform_executor_services
+    waiting = sum(len(state.serial_queue) for state in list(services._serial_cache.values()))
+    if timers_fired or len(services.executors) + waiting >= MAX_BUNDLES:
+        return
+    for step, bundles in run.node_to_pending_bundles.items():
+        while bundles:
+            run.schedule_consumption(step, bundles.pop(), [], run.default_completion_callback)
+
+
+def _is_executing(is_executing: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """What another thread has just finished is work too, until the monitor has passed it on."""
+    return lambda monitor: is_executing(monitor) or not monitor._executor.all_updates._queue.empty()
+
+
+def _in_order_of_arrival(state: Any, new_work: Any, completed_work: Any) -> None:
+    """The bundles of a step with state one after the other; as it comes, the newest of those that wait is next."""
+    with state._lock:
+        if new_work:
+            state.serial_queue.append(new_work)
+        if completed_work:
+            state.currently_evaluating = None
+        if state.serial_queue and not state.currently_evaluating:
+            state.currently_evaluating = state.serial_queue.popleft()
+            executor._TransformEvaluationState.schedule(state, state.currently_evaluating)
 
 
 def _remembered(ask: Callable[[Any], object]) -> Callable[[Any], object]:

@@ -41,7 +41,6 @@ class Settings(NamedTuple):
     policies: Mapping[str, Policy]
     tolerance_kmh: float
     streaming: bool
-    local: bool
     input: str
     received_us: int
     output_dir: str | None
@@ -114,7 +113,6 @@ def check(options: PipelineOptions) -> Settings:
         policies=policies.of_network(network, own.policy, own.policies),
         tolerance_kmh=sections.parse_speed_kmh(own.tolerance, "--tolerance", 0, MAX_TOLERANCE_KMH),
         streaming=streaming,
-        local=local,
         input=_input(own, project, streaming=streaming),
         received_us=time.time_ns() // 1000,
         output_dir=None if streaming else _output_dir(own.output_dir),

@@ -29,7 +29,7 @@ sections:
 
 def read(*objects: object, intake: Intake | None = None) -> tuple[list[Located], list[Rejected]]:
     data = "\n".join(json.dumps(item) for item in objects).encode()
-    batch, refused = (intake or Intake(NETWORK)).read(Message(data, "m", RECEIVED_US))
+    batch, refused = (intake or Intake(NETWORK)).read(Message(data, "m", RECEIVED_US), RECEIVED_US)
     return list(batch.located), refused
 
 
@@ -90,7 +90,7 @@ def test_refused_object_of_a_batch_keeps_its_own_bytes(shape, pack):
     objects = [b'{"vehicle_id": "A", "camera_id": "G1"}', b"{}", b' {"vehicle_id":"B", "camera_id": "G9"}', b"7"]
     data = b"[" + b",".join(objects) + b"]" if shape == "array" else b"\n\n".join(objects)
     encoding = {} if pack(b"") == b"" else {"content_encoding": "gzip"}
-    batch, refused = Intake(NETWORK).read(Message(pack(data), "m", RECEIVED_US, {"gate": "1", **encoding}))
+    batch, refused = Intake(NETWORK).read(Message(pack(data), "m", RECEIVED_US, {"gate": "1", **encoding}), RECEIVED_US)
     assert len(batch.located) == 1
     assert [base64.b64decode(found.payload) for found in refused] == [item.strip() for item in objects[1:]]
     assert {found.attributes for found in refused} == {'{"gate":"1"}'}

@@ -263,7 +263,7 @@ def test_too_late_is_refused_aloud():
     noted.clear()
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         messages = pipeline | beam.Create([Message(late + b"\n" + timely, "m", T0_S * 1_000_000)])
-        decoded = messages | DecodeSightings(settings()._replace(local=False))
+        decoded = messages | DecodeSightings(settings())
         _ = decoded.located | "Located" >> beam.Map(note)
         _ = decoded.rejected | "Rejected" >> beam.Map(note)
     (refused,) = [found for found in noted if isinstance(found, Rejected)]
@@ -277,7 +277,7 @@ def test_log_of_rejected_messages_names_nobody(caplog):
     wrong = Message(
         b'{"vehicle_id": "HTT9066", "camera_id": "G0", "plate": {"text": "HTT9066"}}', "m", T0_S * 1_000_000
     )
-    _, refused = Intake(NETWORK).read(wrong)
+    _, refused = Intake(NETWORK).read(wrong, wrong.received_us)
     for one in refused:
         log_rejected(one)
     assert "rejected at decode: invalid_field, field plate" in caplog.text

@@ -37,12 +37,8 @@ class Intake:
     def __init__(self, network: Network, radar_id: str | None = None, max_age_us: int | None = None) -> None:
         self._network, self._radar_id, self._max_age_us = network, radar_id, max_age_us
 
-    def read(self, message: Message, now_us: int | None = None) -> tuple[Batch, list[Rejected]]:
-        """Each object of the message as a located sighting or as a rejected record.
-
-        now_us: the time by which the engine drops what is late; None: the time at which the message was published.
-        """
-        by_us = message.received_us if now_us is None else now_us
+    def read(self, message: Message, by_us: int) -> tuple[Batch, list[Rejected]]:
+        """Each object of the message as a located sighting or as a rejected record; by_us: read at that time."""
         located, refused = [], []
         for found, raw in decode(message):
             if isinstance(found, Rejected):

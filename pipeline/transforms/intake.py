@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -31,7 +30,7 @@ class DecodeSightings(beam.PTransform):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self._decode = _Decode(settings.intake, by_clock=settings.local and settings.streaming)
+        self._decode = _Decode(settings.intake)
 
     def expand(self, messages: beam.PCollection[Message]) -> Decoded:
         """One pass over each message."""
@@ -41,15 +40,18 @@ class DecodeSightings(beam.PTransform):
 
 
 class _Decode(beam.DoFn):
-    """by_clock: the engine's watermark is the clock, as in the local runner, so that waiting makes a message late."""
-
-    def __init__(self, intake: Intake, *, by_clock: bool) -> None:
-        self._intake, self._by_clock = intake, by_clock
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
         self._located = Metrics.counter("sightings", "located")
         self._rejected = Metrics.counter("sightings", "rejected")
 
-    def process(self, message: Message) -> Iterator[Batch | TaggedOutput]:
-        batch, rejected = self._intake.read(message, time.time_ns() // 1000 if self._by_clock else None)
+    def process(
+        self,
+        message: Message,
+        timestamp: Any = beam.DoFn.TimestampParam,  # noqa: ANN401
+    ) -> Iterator[Batch | TaggedOutput]:
+        # An element is not behind the watermark when it is read, and the watermark waits for it.
+        batch, rejected = self._intake.read(message, max(message.received_us, timestamp.micros))
         self._located.inc(len(batch.located))
         self._rejected.inc(len(rejected))
         if batch.located:
