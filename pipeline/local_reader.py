@@ -21,12 +21,13 @@ from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.pvalue import PBegin
 from apache_beam.runners.direct.util import TransformResult
 from apache_beam.transforms.window import GlobalWindows
-from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 from google.api_core.exceptions import DeadlineExceeded
 from google.pubsub_v1 import types
 
 MAX_MESSAGES = 500
 PULL_TIMEOUT_S = 30.0
+GATHER_S = 0.1  # between two pulls: a bundle costs as much as a hundred sightings, whatever it holds
 WAIT_S = 0.05  # how long the graph stands still for a message at most: its timers wait meanwhile
 QUIET_S = 1.0  # when a pull has waited so long, all that was published before it began to wait has come
 
@@ -76,6 +77,7 @@ class Reader:
     def _ask(self, acknowledged: Sequence[str]) -> _Answer:
         if acknowledged:
             self._client.acknowledge(subscription=self._subscription, ack_ids=acknowledged)
+            time.sleep(GATHER_S)
         try:
             response = self._client.pull(
                 subscription=self._subscription, max_messages=MAX_MESSAGES, timeout=PULL_TIMEOUT_S
@@ -121,4 +123,5 @@ def read(evaluator: Any) -> TransformResult:
         for timestamp, message in received:
             bundles[0].output(GlobalWindows.windowed_value(message, timestamp=timestamp))
     again = context.create_bundle(PBegin(step.transform.pipeline))
+    again.add(GlobalWindows.windowed_value(None, timestamp=MAX_TIMESTAMP))  # an empty one would be kept for ever
     return TransformResult(evaluator, bundles, [again], None, {None: _readers[step].watermark})

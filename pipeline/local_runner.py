@@ -27,7 +27,7 @@ from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner, _S
 from apache_beam.transforms import core, trigger, userstate
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.window import Sessions
-from apache_beam.utils.timestamp import MAX_TIMESTAMP
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
 from pipeline import local_reader
 
@@ -69,6 +69,9 @@ def _replacements() -> Iterator[tuple[object, str, object]]:
     yield transform_evaluator, "pickler", _KeptDoFns
     yield transform_evaluator, "DoFnRunner", _KeptDoFnRunner
     yield tag, "without_extraction", _made_once(tag.without_extraction)
+    yield tag, "with_prefix", _prefixed_once(tag.with_prefix)
+    yield trigger.MergeableStateAdapter, "get_state", _unless_empty_state(trigger.MergeableStateAdapter.get_state)
+    yield Timestamp, "micros", property(_micros)
     evaluator = transform_evaluator._TransformEvaluator
     yield evaluator, "process_timer_wrapper", _unless_replaced(evaluator.process_timer_wrapper)
     yield state, "copy", _copy_of_state
@@ -79,6 +82,7 @@ def _replacements() -> Iterator[tuple[object, str, object]]:
     yield transform_evaluator._PubSubReadEvaluator, "finish_bundle", local_reader.read
     parallel = executor._ExecutorServiceParallelExecutor
     yield parallel, "NUM_WORKERS", WORKERS
+    yield parallel, "schedule_consumers", _unless_empty(parallel.schedule_consumers)
     monitor = parallel._MonitorTask
     yield monitor, "_is_executing", _is_executing(monitor._is_executing)
     yield monitor, "_add_work_if_necessary", _read_on
@@ -137,7 +141,7 @@ class _Holds(dict[Any, Any]):
         self._number = count()
 
     def __setitem__(self, key: Any, hold: Any) -> None:
-        if hold is not None and self.get(key) != hold:
+        if hold is not None and hold < MAX_TIMESTAMP and self.get(key) != hold:
             heapq.heappush(self._heap, (hold.micros, next(self._number), key, hold))
         super().__setitem__(key, hold)
 
@@ -224,6 +228,16 @@ def _read_on(monitor: Any, timers_fired: bool) -> None:
             run.schedule_consumption(step, bundles.pop(), [], run.default_completion_callback)
 
 
+def _unless_empty(schedule: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """A bundle without elements goes no further: each Flatten makes one of each of its inputs, again and again."""
+
+    def schedule_consumers(run: Any, bundle: Any) -> None:
+        if bundle.has_elements():
+            schedule(run, bundle)
+
+    return schedule_consumers
+
+
 def _is_executing(is_executing: Callable[[Any], bool]) -> Callable[[Any], bool]:
     """What another thread has just finished is work too, until the monitor has passed it on."""
     return lambda monitor: is_executing(monitor) or not monitor._executor.all_updates._queue.empty()
@@ -276,6 +290,46 @@ def _made_once(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return trigger._CombiningValueStateTag(tag.tag, known[tag.combine_fn])
 
     return without_extraction
+
+
+def _prefixed_once(prefixed: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    """The tag of a trigger in a trigger is always the same."""
+    known: dict[tuple[object, str, str], Any] = {}
+
+    def with_prefix(tag: Any, prefix: str) -> Any:
+        key = (tag.combine_fn, tag.tag, prefix)
+        if key not in known:
+            known[key] = prefixed(tag, prefix)
+        return known[key]
+
+    return with_prefix
+
+
+def _unless_empty_state(get: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    """What a combiner makes of nothing is always the same, and asking leaves no empty state behind."""
+    of_nothing: dict[object, Any] = {}
+
+    def get_state(adapter: Any, window: Any, tag: Any) -> Any:
+        if isinstance(tag, trigger._CombiningValueStateTag):
+            states = adapter.raw_state.state
+            if not any(states[number].get(tag.tag) for number in adapter.window_ids.get(window, ()) if number in states):
+                combine = tag.combine_fn
+                if combine not in of_nothing:
+                    of_nothing[combine] = combine.apply([])
+                return of_nothing[combine]
+        return get(adapter, window, tag)
+
+    return get_state
+
+
+_plain_micros = Timestamp.micros.fget
+
+
+def _micros(timestamp: Any) -> int:
+    """Asked for at each look at a window."""
+    if timestamp._precision == Timestamp.MICROS_PRECISION:
+        return int(timestamp._seconds * 1_000_000 + timestamp._subseconds)
+    return int(_plain_micros(timestamp))
 
 
 def _copy_of_state(state: Any) -> Any:

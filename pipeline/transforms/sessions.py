@@ -13,6 +13,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms import trigger, userstate, window
 from apache_beam.utils.timestamp import Duration, Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
 from msgspec.structs import replace
 
 from pipeline import secret
@@ -223,6 +224,9 @@ class _MeasureAndRevise(beam.DoFn):
     def setup(self) -> None:
         self._measure.setup()
 
+    def start_bundle(self) -> None:
+        self._settled: list[Passage] = []
+
     def process(
         self,
         element: KeyedSightings,
@@ -243,7 +247,13 @@ class _MeasureAndRevise(beam.DoFn):
             if policy.is_suspected(change.passage):
                 yield change.passage
             else:
-                yield TaggedOutput("settled", Passages((change.passage,)))
+                self._settled.append(change.passage)
+
+    def finish_bundle(self) -> Iterator[TaggedOutput]:
+        everywhere = window.GlobalWindow()
+        if self._settled:
+            settled = WindowedValue(Passages(tuple(self._settled)), everywhere.max_timestamp(), [everywhere])
+            yield TaggedOutput("settled", settled)
 
     @userstate.on_timer(FORGET)
     def forget(self, history: Any = beam.DoFn.StateParam(HISTORY)) -> None:  # noqa: ANN401, B008
