@@ -1,11 +1,11 @@
 """Beam's local streaming runner, fit for a run that lasts.
 
 As it comes (2.77), BundleBasedDirectRunner pickles, sets up and asks every step for its signatures at every bundle,
-makes a class for every look at a trigger, copies states deeply, compares the holds of all keys at every commit, looks
-at the timers of all keys on every turn of a loop that never rests, and never forgets a session or a key. That is most
-of its time, and memory that only grows; and a timer on its way can clear the one that has taken its place. What is
-replaced here gives the same answers with less work, and loses none; Beam's version is pinned in setup.py. How it reads
-Pub/Sub is replaced in local_reader.
+copies states deeply, compares the holds of all keys at every commit, looks at the timers of all keys on every turn of a
+loop that never rests, sends empty bundles through every step, stands still while one step waits for a service, and
+never forgets a key. That is most of its time, and memory that only grows; and a timer on its way can clear the one that
+has taken its place. What is replaced here gives the same answers with less work, and loses none; Beam's version is
+pinned in setup.py. How it reads Pub/Sub is in local_reader, how it keeps sessions in local_sessions.
 """
 
 # ruff: noqa: ANN401 (Beam's own types are Any here)
@@ -26,17 +26,15 @@ from apache_beam.runners.direct import evaluation_context, executor, transform_e
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner, _StreamingGroupAlsoByWindow
 from apache_beam.transforms import core, trigger, userstate
 from apache_beam.transforms.timeutil import TimeDomain
-from apache_beam.transforms.window import Sessions
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
-from pipeline import local_reader
+from pipeline import local_reader, local_sessions
 
 TIMER_PERIOD_S = 1.0  # how late a timer may fire: far below any session gap
 PRUNE_PERIOD_S = 5.0
 REST_S = 0.001
 WORKERS = 4  # threads: one bundle computes at a time, others wait for Vision, BigQuery and Pub/Sub meanwhile
 MAX_BUNDLES = 16  # in the graph at once: with more of them no message is read
-WINDOW_IDS = trigger.MergeableStateAdapter.WINDOW_IDS.tag
 
 
 class LocalRunner(BundleBasedDirectRunner):
@@ -59,18 +57,16 @@ def _lighten() -> None:
 
 def _replacements() -> Iterator[tuple[object, str, object]]:
     """What is replaced: the module or class, the name in it, and what takes its place."""
-    state, tag, watermarks = trigger.InMemoryUnmergedState, trigger._CombiningValueStateTag, watermark_manager
+    state, watermarks = trigger.InMemoryUnmergedState, watermark_manager
     dofn_specs = _asked_once(userstate.get_dofn_specs)
     yield core, "get_signature", _remembered(core.get_signature)
     yield core, "get_function_args_defaults", _remembered(core.get_function_args_defaults)
     yield userstate, "get_dofn_specs", dofn_specs
     yield transform_evaluator, "get_dofn_specs", dofn_specs
     yield userstate, "validate_stateful_dofn", _asked_once(userstate.validate_stateful_dofn)
+    yield transform_evaluator, "create_trigger_driver", local_sessions.driver(transform_evaluator.create_trigger_driver)
     yield transform_evaluator, "pickler", _KeptDoFns
     yield transform_evaluator, "DoFnRunner", _KeptDoFnRunner
-    yield tag, "without_extraction", _made_once(tag.without_extraction)
-    yield tag, "with_prefix", _prefixed_once(tag.with_prefix)
-    yield trigger.MergeableStateAdapter, "get_state", _unless_empty_state(trigger.MergeableStateAdapter.get_state)
     yield Timestamp, "micros", property(_micros)
     evaluator = transform_evaluator._TransformEvaluator
     yield evaluator, "process_timer_wrapper", _unless_replaced(evaluator.process_timer_wrapper)
@@ -88,6 +84,7 @@ def _replacements() -> Iterator[tuple[object, str, object]]:
     yield monitor, "_add_work_if_necessary", _read_on
     yield executor._SerialEvaluationState, "_update_currently_evaluating", _in_order_of_arrival
     context = evaluation_context.EvaluationContext
+    yield context, "_initialize_keyed_states", _with_sessions(context._initialize_keyed_states)
     yield context, "extract_all_timers", _rested(context.extract_all_timers)
 
 
@@ -280,48 +277,6 @@ def _asked_once(ask: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return asked
 
 
-def _made_once(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The combiner of a tag without its last step is always the same."""
-    known: dict[object, Any] = {}
-
-    def without_extraction(tag: Any) -> Any:
-        if tag.combine_fn not in known:
-            known[tag.combine_fn] = make(tag).combine_fn
-        return trigger._CombiningValueStateTag(tag.tag, known[tag.combine_fn])
-
-    return without_extraction
-
-
-def _prefixed_once(prefixed: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
-    """The tag of a trigger in a trigger is always the same."""
-    known: dict[tuple[object, str, str], Any] = {}
-
-    def with_prefix(tag: Any, prefix: str) -> Any:
-        key = (tag.combine_fn, tag.tag, prefix)
-        if key not in known:
-            known[key] = prefixed(tag, prefix)
-        return known[key]
-
-    return with_prefix
-
-
-def _unless_empty_state(get: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
-    """What a combiner makes of nothing is always the same, and asking leaves no empty state behind."""
-    of_nothing: dict[object, Any] = {}
-
-    def get_state(adapter: Any, window: Any, tag: Any) -> Any:
-        if isinstance(tag, trigger._CombiningValueStateTag):
-            states = adapter.raw_state.state
-            if not any(states[number].get(tag.tag) for number in adapter.window_ids.get(window, ()) if number in states):
-                combine = tag.combine_fn
-                if combine not in of_nothing:
-                    of_nothing[combine] = combine.apply([])
-                return of_nothing[combine]
-        return get(adapter, window, tag)
-
-    return get_state
-
-
 _plain_micros = Timestamp.micros.fget
 
 
@@ -363,35 +318,29 @@ def _rested(extract: Callable[[Any], tuple[list[Any], bool]]) -> Callable[[Any],
             if time.monotonic() > getattr(context, "prune_again_at", 0.0):
                 context.prune_again_at = time.monotonic() + PRUNE_PERIOD_S
                 for step, states in context._transform_keyed_states.items():
-                    _forget_sessions(context._watermark_manager.get_watermarks(step), states, step.transform)
-                    _prune(states)
+                    if isinstance(states, local_sessions.SessionStates):
+                        states.forget(context._watermark_manager.get_watermarks(step).input_watermark)
+                    else:
+                        _prune(states)
         context.look_again_at = time.monotonic() + TIMER_PERIOD_S
         return found
 
     return extract_all_timers
 
 
-def _forget_sessions(watermarks: Any, states: dict[Any, Any], transform: Any) -> None:
-    """Drop the sessions that no element can join any more, with the holds that they left behind.
+def _with_sessions(initialize: Callable[..., dict[Any, Any]]) -> Callable[..., dict[Any, Any]]:
+    """Steps that group by session windows keep sessions."""
 
-    A session ends for good once its lateness has passed; an element that is not late may still reach back over one gap.
-    """
-    windowing = transform.windowing if isinstance(transform, _StreamingGroupAlsoByWindow) else None
-    if windowing is None or not isinstance(windowing.windowfn, Sessions):
-        return
-    waited_us = windowing.allowed_lateness.micros + windowing.windowfn.gap_size.micros
-    ended_us = watermarks.input_watermark.micros - waited_us
-    firing = {timer.encoded_key for timer in watermarks._fired_timers}
-    for key, state in states.items():
-        ids = state.global_state.get(WINDOW_IDS) or {}
-        ended = [window for window in ids if window.end.micros < ended_us]
-        if not ended or key in firing or any(state.timers.values()):
-            continue
-        for number in (number for window in ended for number in ids.pop(window)):
-            state.state.pop(number, None)
-        if not ids:
-            del state.global_state[WINDOW_IDS]
-        watermarks.hold({key: state.get_earliest_hold()})
+    def _initialize_keyed_states(context: Any, *graph: Any) -> dict[Any, Any]:
+        states = initialize(context, *graph)
+        for step in states:
+            if isinstance(step.transform, _StreamingGroupAlsoByWindow) and local_sessions.fits(
+                step.transform.windowing
+            ):
+                states[step] = local_sessions.SessionStates(step.transform.windowing)
+        return states
+
+    return _initialize_keyed_states
 
 
 def _prune(states: dict[Any, Any]) -> None:
@@ -404,7 +353,8 @@ def _keyed_state(step: Any, key: Any) -> Any:
     """A bundle's own copy of a key's state. It is put among the others when the bundle is committed, and not before."""
     if key not in step.partial_keyed_state:
         state = step.existing_keyed_state.get(key)
-        step.partial_keyed_state[key] = evaluation_context.DirectUnmergedState() if state is None else state.copy()
+        new = getattr(step.existing_keyed_state, "new", evaluation_context.DirectUnmergedState)
+        step.partial_keyed_state[key] = new() if state is None else state.copy()
     return step.partial_keyed_state[key]
 
 

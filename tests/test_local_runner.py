@@ -7,15 +7,13 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.pipeline import AppliedPTransform
-from apache_beam.runners.direct import evaluation_context, transform_evaluator
-from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner, _StreamingGroupAlsoByWindow
-from apache_beam.runners.direct.util import KeyedWorkItem, TimerFiring
+from apache_beam.runners.direct import evaluation_context, executor
+from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
-from apache_beam.transforms import core, trigger, window
+from apache_beam.transforms import trigger, window
 from apache_beam.transforms.timeutil import TimeDomain
-from apache_beam.utils.timestamp import MAX_TIMESTAMP, Duration, Timestamp
-from apache_beam.utils.windowed_value import WindowedValue
+from apache_beam.utils.timestamp import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -151,107 +149,6 @@ def test_timer_by_the_clock_is_always_looked_at():
     assert look(state, watermark=Timestamp(0), processing_time=Timestamp(6))[0]
 
 
-# --- sessions: what is late, what is on its way, what is over
-
-GAP_S, LATENESS_S = 41, 100
-WINDOWING = core.Windowing(
-    window.Sessions(GAP_S),
-    trigger.AfterWatermark(late=trigger.AfterCount(1)),
-    trigger.AccumulationMode.ACCUMULATING,
-    allowed_lateness=Duration(seconds=LATENESS_S),
-)
-
-
-class Sessions:
-    """The session step of one key by Beam's own evaluator, bundle by bundle."""
-
-    def __init__(self):
-        self.states, self.holds, self._fired_timers = {}, {}, set()
-
-    def hold(self, holds):
-        self.holds.update(holds)
-
-    def bundle(self, at_s, *seen, timers=()):
-        """What comes out of a bundle at watermark `at_s`."""
-        self.input_watermark = self.output_watermark = Timestamp(at_s)
-        evaluator = object.__new__(transform_evaluator._StreamingGroupAlsoByWindowEvaluator)
-        evaluator._step_context = evaluation_context.DirectStepContext(self.states)
-        evaluator._evaluation_context = SimpleNamespace(
-            _watermark_manager=SimpleNamespace(get_watermarks=lambda _: self)
-        )
-        evaluator._applied_ptransform, evaluator.key_coder = None, SimpleNamespace(decode=lambda key: key)
-        evaluator.driver = trigger.create_trigger_driver(WINDOWING)
-        evaluator.gabw_items, evaluator.keyed_holds = [], {}
-        for timer in timers:
-            evaluator.process_timer_wrapper(timer)
-        if seen:
-            found = [WindowedValue(at, Timestamp(at), [window.IntervalWindow(at, at + GAP_S)]) for at in seen]
-            evaluator.process_element(window.GlobalWindows.windowed_value(KeyedWorkItem(b"k", elements=found)))
-        self.states.update(evaluator._step_context.partial_keyed_state)
-        self.holds.update(evaluator.keyed_holds)
-        return [sorted(item.value[1]) for item in evaluator.gabw_items]
-
-    def due(self, at_s):
-        """The timers that a look at the watermark takes along."""
-        return [
-            TimerFiring(key, number, name, domain, at, dynamic_timer_tag=tag)
-            for key, state in self.states.items()
-            for number, (name, domain, at, tag) in state.get_timers(watermark=Timestamp(at_s))[0]
-        ]
-
-    def forget(self, at_s):
-        self.input_watermark = Timestamp(at_s)
-        local_runner._forget_sessions(self, self.states, _StreamingGroupAlsoByWindow(WINDOWING))
-        local_runner._prune(self.states)
-
-
-def test_session_that_grows_while_its_timer_is_on_its_way_still_fires(lightened):
-    sessions = Sessions()
-    sessions.bundle(1000, 1000)
-    on_its_way = sessions.due(1041.5)
-    assert sessions.bundle(1041.5, 1010) == []
-    assert sessions.bundle(1041.5, timers=on_its_way) == []
-    assert sessions.bundle(1052, timers=sessions.due(1052)) == [[1000, 1010]]
-
-
-def test_session_is_forgotten_after_its_lateness_and_a_gap_and_not_before(lightened):
-    sessions = Sessions()
-    sessions.bundle(1000, 1000, 1010)
-    assert sessions.bundle(1052, timers=sessions.due(1052)) == [[1000, 1010]]
-    sessions.forget(1051 + LATENESS_S + GAP_S)
-    assert sessions.states
-    sessions.forget(1051 + LATENESS_S + GAP_S + 1)
-    assert not sessions.states
-
-
-def test_session_that_may_still_be_joined_is_not_forgotten(lightened):
-    """The latest element that is not late yet, and reaches back to the session's end."""
-    sessions = Sessions()
-    sessions.bundle(1000, 1000)
-    assert sessions.bundle(1042, timers=sessions.due(1042)) == [[1000]]
-    at_s = 1040 + GAP_S + LATENESS_S
-    sessions.forget(at_s)
-    assert sessions.bundle(at_s, 1040) + sessions.bundle(at_s, timers=sessions.due(at_s)) == [[1000, 1040]]
-
-
-def test_session_whose_timer_has_not_been_delivered_is_not_forgotten(lightened):
-    sessions = Sessions()
-    sessions.bundle(1000, 1000)
-    sessions.forget(10_000)
-    assert sessions.bundle(10_000, timers=sessions.due(10_000)) == [[1000]]
-
-
-def test_hold_that_a_late_sighting_left_goes_with_its_session(lightened):
-    sessions = Sessions()
-    sessions.bundle(1000, 1000)
-    sessions.bundle(1042, timers=sessions.due(1042))
-    sessions.bundle(1043, 1010)
-    sessions.bundle(1052, timers=sessions.due(1052))
-    assert sessions.holds[b"k"] < Timestamp(1052)  # as Beam's own runner leaves it
-    sessions.forget(2_000)
-    assert sessions.holds[b"k"] == MAX_TIMESTAMP
-
-
 def test_copy_of_a_state_is_its_own():
     state = trigger.InMemoryUnmergedState()
     tag = trigger._ListStateTag("seen")
@@ -309,3 +206,39 @@ def test_no_committed_state_is_forgotten_while_others_are_pruned():
         look(context)
     assert len(states) == 200
     assert all(len(state.get_state("w", tag)) == 40 for state in states.values())
+
+
+def test_bundles_of_a_step_with_state_go_in_the_order_in_which_they_came(lightened):
+    """As it comes, the runner takes the newest of those that wait."""
+    submitted = []
+    state = executor._SerialEvaluationState(SimpleNamespace(submit=submitted.append), set())
+    for number in ("1st", "2nd", "3rd"):
+        state.schedule(number)
+    for number in ("1st", "2nd", "3rd"):
+        assert submitted[-1] == number
+        state.complete(number)
+
+
+def test_empty_bundle_goes_no_further(lightened):
+    """A Flatten makes one of each of its inputs."""
+    noted.clear()
+    options = PipelineOptions()
+    options.view_as(StandardOptions).streaming = True
+    with beam.Pipeline(runner=BundleBasedDirectRunner(), options=options) as pipeline:
+        found = pipeline | TestStream().add_elements(["a", "b"]).advance_watermark_to_infinity()
+        wanted, unwanted = found | beam.Filter("a".__eq__), found | "None" >> beam.Filter("c".__eq__)
+        _ = (wanted, unwanted) | beam.Flatten() | beam.ParDo(Noting())
+    assert noted == [["a"]]
+
+
+noted = []
+
+
+class Noting(beam.DoFn):
+    """Notes its bundles."""
+
+    def start_bundle(self):
+        noted.append([])
+
+    def process(self, element):
+        noted[-1].append(element)
