@@ -188,6 +188,19 @@ def test_every_way_a_sighting_can_go(run, tmp_path):
     assert job.stop() == 0
 
 
+def test_sighting_that_waits_for_the_job_is_not_late(run, tmp_path):
+    """It was published in time; that nobody read it at once is no fault of its own."""
+    sections = tmp_path / "sections.yaml"
+    sections.write_text(SECTIONS)
+    job = run("--sections", str(sections), "--session_gap", f"{GAP_S}s", "--allowed_lateness", "1s")
+    entry, leaving = passage("QRS2222", time.time(), 9.5)
+    job.publish(entry, {**leaving, "timestamp": entry["timestamp"] - 10, "event_id": "long before"})
+    job.wait_for("a sighting", lambda: job.rows("SELECT * FROM `{d}.latest_sightings`"))
+    assert [row["event_id"] for row in job.rows("SELECT * FROM `{d}.latest_sightings`")] == [entry["event_id"]]
+    assert [row["reason"] for row in job.rows("SELECT * FROM `{d}.rejected`")] == ["too_late"]
+    assert job.stop() == 0
+
+
 def test_edem_feed_fines_exactly_what_is_over_the_limit(run, cloud, tmp_path):
     job = run(
         "--radar_id", "edem", "--speed_limit", "40 km/h", "--cars_api", cloud.env["CARS_API_URL"],
