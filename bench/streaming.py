@@ -31,7 +31,7 @@ LENGTH_M = 120.0
 ENDS = (("A", 0.0), ("B", 0.00107))  # 119 m further north
 SPEEDERS = 0.0005  # each one costs the local reader, which is not what is measured, about half a second of a core
 SIGHTINGS_PER_VEHICLE = 1.75  # as simulated, with those who leave or turn
-START_S = 8.0
+UPLOAD_S = 20.0
 WITHOUT_TAIL = 1.3  # vehicles that come back later make the end of a scenario thin: it is left out
 POLL_S = 2.0
 SESSION_GAP_S = 15.0  # at the limit a vehicle needs 11 s
@@ -113,7 +113,6 @@ def measure(folder: Path, sightings: int, rate: float) -> dict[str, float]:
         os.environ.update(cloud.env)
         run = Run(folder, cloud, sections)
         try:
-            time.sleep(START_S)
             return _measure(run, _config(run.resources, sections, sightings), sightings)
         finally:
             run.stop()
@@ -132,8 +131,10 @@ def _measure(run: Run, config: Config, sightings: int) -> dict[str, float]:
     names = run.resources
     scenario = generate(config)
     pictures = _pictures(scenario)
-    scenario = begin_at(scenario, time.time_ns() // 1000)
+    begin_s = time.time() + UPLOAD_S
+    scenario = begin_at(scenario, round(begin_s * 1e6))
     _upload(pictures, scenario, BucketStore(names.camera_bucket, names.project))
+    time.sleep(begin_s - time.time())  # too late to begin is an error: all sightings would be late
     sink = PubsubSink(f"projects/{names.project}/topics/{names.input_topic}")
     begin, cpu = time.monotonic(), machine.cpu_s(run.pipeline.pid)
     run.watch()

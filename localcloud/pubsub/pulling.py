@@ -17,7 +17,7 @@ StreamingPullResponse = types.StreamingPullResponse.pb()
 
 MAX_RESPONSE_MESSAGES = 1000
 MAX_RESPONSE_BYTES = 2 * 1024 * 1024
-# The real service may wait longer; Beam's DirectRunner moves its watermark only between pulls: a long wait stalls it.
+# The real service may wait longer; a reader that takes an empty answer for its clock, as Beam's does, would stall.
 IDLE_PULL_S = 0.5
 UNLIMITED = 1 << 62
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
+from zlib import crc32
 
 import apache_beam as beam
 import msgspec
@@ -37,6 +38,7 @@ MAX_ROWS = 500  # Google's advice for one insertAll request
 MAX_REQUEST_BYTES = 5_000_000  # half of insertAll's limit
 INSERT_TIMEOUT_S = 20.0
 GATHER_S = 1.0
+INSERT_SHARES = 32
 BLOCK_LINES = 500
 RETRY = Retry(timeout=60.0)
 LINES_WRITTEN = Metrics.counter("lines", "written")
@@ -93,7 +95,7 @@ class InsertRows(beam.PTransform):
 
 
 class InsertPassages(beam.PTransform):
-    """The same for what comes out of sessions: one by one, so that it must be gathered, or each would be a request."""
+    """The same for what comes out of sessions: in small bundles, so that it is gathered, or each would be a request."""
 
     def __init__(self, insert: InsertRows) -> None:
         super().__init__()
@@ -103,16 +105,16 @@ class InsertPassages(beam.PTransform):
         """Gather for GATHER_S at most."""
         return (
             passages
-            | "Key" >> beam.Map(under_one_key).with_output_types(tuple[int, Passages])
+            | "Key" >> beam.Map(by_share).with_output_types(tuple[int, Passages])
             | "Gather" >> beam.GroupIntoBatches(MAX_ROWS, GATHER_S)
             | "Take out" >> beam.FlatMap(values).with_output_types(Passages)
             | self._insert
         )
 
 
-def under_one_key(passages: Passages) -> tuple[int, Passages]:
-    """All passages together."""
-    return 0, passages
+def by_share(passages: Passages) -> tuple[int, Passages]:
+    """Few enough shares to gather something, and enough for several workers to insert at once."""
+    return crc32(passages.passages[0].passage_id.encode()) % INSERT_SHARES, passages
 
 
 def values(gathered: tuple[int, Sequence[Passages]]) -> Sequence[Passages]:
