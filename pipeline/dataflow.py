@@ -43,6 +43,12 @@ def check(options: PipelineOptions) -> None:
     cloud.project = cloud.project or own.project_id
     _check_code(options)
     _check_mode(options)
+    for option, place in (("--input", own.input), ("--output_dir", own.output_dir)):
+        if place and not place.startswith("gs://"):
+            raise OptionError(
+                f"{option}: found {place}; allowed with --runner=DataflowRunner: gs://BUCKET/..., since the files of "
+                "this machine are not on the workers"
+            )
     if own.privacy != "off":
         _check_secret(own.privacy_secret)
 

@@ -102,6 +102,16 @@ def test_case_may_not_be_judged_twice(option):
     dataflow.check(PipelineOptions(asked[1:]))
 
 
+@pytest.mark.parametrize("option", ["input", "output_dir"])
+def test_files_of_this_machine_are_not_on_the_workers(option):
+    places = {"input": "gs://b/day.ndjson", "output_dir": "gs://b/results"}
+    asked = ["--sdk_container_image=image:1", "--privacy=off"]
+    dataflow.check(PipelineOptions([*asked, *(f"--{name}={place}" for name, place in places.items())]))
+    places[option] = "out/here"
+    with pytest.raises(OptionError, match=f"--{option}: found out/here; allowed with --runner=DataflowRunner: gs://"):
+        dataflow.check(PipelineOptions([*asked, *(f"--{name}={place}" for name, place in places.items())]))
+
+
 def test_place_that_cannot_be_written_to_is_a_mistake():
     """Beam asks several times before it raises this; that is not waited for here."""
 
