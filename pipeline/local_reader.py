@@ -9,6 +9,8 @@ published, as on Dataflow.
 # ruff: noqa: ANN401 (Beam's and the client's own types are Any here)
 from __future__ import annotations
 
+import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +24,7 @@ from apache_beam.pvalue import PBegin
 from apache_beam.runners.direct.util import TransformResult
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
-from google.api_core.exceptions import DeadlineExceeded
+from google.api_core.exceptions import DeadlineExceeded, ServiceUnavailable
 from google.pubsub_v1 import types
 
 MAX_MESSAGES = 500
@@ -30,13 +32,16 @@ PULL_TIMEOUT_S = 30.0
 GATHER_S = 0.1  # between two pulls: a bundle costs as much as a hundred sightings, whatever it holds
 WAIT_S = 0.05  # how long the graph stands still for a message at most: its timers wait meanwhile
 QUIET_S = 1.0  # when a pull has waited so long, all that was published before it began to wait has come
+AGAIN_S = 1.0  # between two pulls while Pub/Sub cannot be reached
+
+_log = logging.getLogger(__name__)
 
 Received = tuple[Timestamp, PubsubMessage]
 
 
 class _Answer(NamedTuple):
     messages: list[Any]
-    at: Timestamp
+    at: Timestamp  # all that was published before has come
 
 
 class Reader:
@@ -51,19 +56,16 @@ class Reader:
         """What the pull on its way has brought, if it comes within WAIT_S; it is acknowledged while the next one waits.
 
         Each message comes at the time at which it was published, but never behind the watermark. Raises what Pub/Sub
-        answers to a pull that cannot be done again.
+        answers to a pull that is no use doing again, each time that it is asked.
         """
         try:
             answer = self._answer.result(WAIT_S)
         except TimeoutError:
-            if time.monotonic() - self._asked_s > QUIET_S:
+            if time.monotonic() - self._waiting_since_s > QUIET_S:
                 self._advance(Timestamp.of(time.time() - QUIET_S))
             return []
-        except Exception:
-            self._pull(())
-            raise
-        self._pull([received.ack_id for received in answer.messages])
         found = [_message(received.message) for received in answer.messages]
+        self._pull([received.ack_id for received in answer.messages])
         self._advance(min((published for published, _ in found), default=answer.at))
         return [(max(published, self.watermark), message) for published, message in found]
 
@@ -71,19 +73,25 @@ class Reader:
         self.watermark = max(self.watermark, to)
 
     def _pull(self, acknowledged: Sequence[str]) -> None:
-        self._asked_s = time.monotonic()
+        self._waiting_since_s = math.inf  # until Pub/Sub is asked, time tells nothing
         self._answer = _in_background(lambda: self._ask(acknowledged))
 
     def _ask(self, acknowledged: Sequence[str]) -> _Answer:
         if acknowledged:
             self._client.acknowledge(subscription=self._subscription, ack_ids=acknowledged)
             time.sleep(GATHER_S)
+        self._waiting_since_s = time.monotonic()
         try:
             response = self._client.pull(
-                subscription=self._subscription, max_messages=MAX_MESSAGES, timeout=PULL_TIMEOUT_S
+                subscription=self._subscription, max_messages=MAX_MESSAGES, timeout=PULL_TIMEOUT_S, retry=None
             )
         except DeadlineExceeded:  # nothing was published meanwhile
             return _Answer([], Timestamp.of(time.time()))
+        except ServiceUnavailable as error:  # the client's own retries would look like a quiet road
+            self._waiting_since_s = math.inf
+            _log.warning("Pub/Sub cannot be reached, which is tried again: %s", " ".join(str(error).split()))
+            time.sleep(AGAIN_S)
+            return _Answer([], MIN_TIMESTAMP)
         return _Answer(list(types.PullResponse.pb(response).received_messages), Timestamp.of(time.time()))
 
 

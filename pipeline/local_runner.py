@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import heapq
 import math
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -22,7 +23,13 @@ from typing import Any, ClassVar
 
 from apache_beam.internal import pickler
 from apache_beam.runners import common
-from apache_beam.runners.direct import evaluation_context, executor, transform_evaluator, watermark_manager
+from apache_beam.runners.direct import (
+    direct_metrics,
+    evaluation_context,
+    executor,
+    transform_evaluator,
+    watermark_manager,
+)
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner, _StreamingGroupAlsoByWindow
 from apache_beam.transforms import core, trigger, userstate
 from apache_beam.transforms.timeutil import TimeDomain
@@ -33,7 +40,8 @@ from pipeline import local_reader, local_sessions
 TIMER_PERIOD_S = 1.0  # how late a timer may fire: far below any session gap
 PRUNE_PERIOD_S = 5.0
 REST_S = 0.001
-WORKERS = 4  # threads: one bundle computes at a time, others wait for Vision, BigQuery and Pub/Sub meanwhile
+WORKERS = 8  # threads: one for the monitor, one for the reader; one bundle computes, others wait for services
+STOP_S = 1  # how long a thread without work takes to notice the end
 MAX_BUNDLES = 16  # in the graph at once: with more of them no message is read
 
 
@@ -73,11 +81,18 @@ def _replacements() -> Iterator[tuple[object, str, object]]:
     yield state, "copy", _copy_of_state
     yield state, "get_timers", _when_due(state.get_timers)
     yield state, "set_timer", _due_again(state.set_timer)
-    yield watermarks._TransformWatermarks, "__init__", _with_ordered_holds(watermarks._TransformWatermarks.__init__)
+    of_step = watermarks._TransformWatermarks
+    yield of_step, "__init__", _with_ordered_holds(of_step.__init__)
+    yield of_step, "extract_transform_timers", _once_delivered(of_step.extract_transform_timers)
     yield evaluation_context.DirectStepContext, "get_keyed_state", _keyed_state
     yield transform_evaluator._PubSubReadEvaluator, "finish_bundle", local_reader.read
     parallel = executor._ExecutorServiceParallelExecutor
     yield parallel, "NUM_WORKERS", WORKERS
+    yield executor._ExecutorService._ExecutorServiceWorker, "TIMEOUT", STOP_S
+    registry = transform_evaluator.TransformEvaluatorRegistry
+    yield registry, "should_execute_serially", _after_sessions_too(registry.should_execute_serially)
+    for name in ("commit_logical", "commit_physical", "query"):
+        yield direct_metrics.DirectMetrics, name, _one_at_a_time(getattr(direct_metrics.DirectMetrics, name))
     yield parallel, "schedule_consumers", _unless_empty(parallel.schedule_consumers)
     monitor = parallel._MonitorTask
     yield monitor, "_is_executing", _is_executing(monitor._is_executing)
@@ -214,15 +229,72 @@ def _due_again(set_it: Callable[..., None]) -> Callable[..., None]:
 
 
 def _read_on(monitor: Any, timers_fired: bool) -> None:
-    """Read while bundles are under way, unless they are many: as it comes, one call of Vision stops the reading."""
+    """Read while bundles are under way, unless they are many: as it comes, one call of Vision stops the reading.
+
+    But not while a bundle is on its way to the sessions: it holds their watermark, which would never move if there
+    always were one.
+    """
     run = monitor._executor
     services = run.transform_executor_services
     waiting = sum(len(state.serial_queue) for state in list(services._serial_cache.values()))
     if timers_fired or len(services.executors) + waiting >= MAX_BUNDLES:
         return
+    of_step = run.evaluation_context._watermark_manager.get_watermarks
+    if any(of_step(step)._pending for step in _up_to_sessions(run)):
+        return
     for step, bundles in run.node_to_pending_bundles.items():
         while bundles:
             run.schedule_consumption(step, bundles.pop(), [], run.default_completion_callback)
+
+
+def _up_to_sessions(run: Any) -> list[Any]:
+    """The steps that group, and all between the roots and them; in a graph that does not group, all but the roots."""
+    if not hasattr(run, "up_to_sessions"):
+        asked = [step for step in run.all_nodes if isinstance(step.transform, _StreamingGroupAlsoByWindow)]
+        steps = set(asked)
+        while asked:
+            producers = {_leaf(found.producer) for found in asked.pop().inputs if found.producer} - steps
+            steps |= producers
+            asked += producers
+        run.up_to_sessions = [step for step in steps or run.all_nodes if step not in run.root_nodes]
+    return list(run.up_to_sessions)
+
+
+def _leaf(step: Any) -> Any:
+    """The step itself, or the last one of its parts."""
+    while step.parts:
+        step = step.parts[-1]
+    return step
+
+
+def _after_sessions_too(ask: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    """What takes sessions out of their windows takes one bundle after the other: looks at a vehicle stay in order."""
+
+    def should_execute_serially(registry: Any, step: Any) -> bool:
+        producers = [_leaf(found.producer) for found in step.inputs if found.producer]
+        return ask(registry, step) or any(
+            isinstance(producer.transform, _StreamingGroupAlsoByWindow) for producer in producers
+        )
+
+    return should_execute_serially
+
+
+def _one_at_a_time(count_or_tell: Callable[..., Any]) -> Callable[..., Any]:
+    """Counters are counted by one thread at a time."""
+
+    def alone(*args: Any, **kwargs: Any) -> Any:
+        with _counting:
+            return count_or_tell(*args, **kwargs)
+
+    return alone
+
+
+_counting = threading.RLock()
+
+
+def _once_delivered(extract: Callable[[Any], tuple[list[Any], bool]]) -> Callable[[Any], tuple[list[Any], bool]]:
+    """A step whose timers are on their way gets no others, nor the same ones again."""
+    return lambda watermarks: ([], True) if watermarks._fired_timers else extract(watermarks)
 
 
 def _unless_empty(schedule: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
-from google.api_core.exceptions import DeadlineExceeded, NotFound
+from google.api_core.exceptions import DeadlineExceeded, NotFound, ServiceUnavailable
 from google.pubsub_v1 import types
 
 from pipeline import local_reader
@@ -124,9 +124,35 @@ def test_messages_are_acknowledged_after_they_were_handed_over(subscription):
     assert subscription.acknowledged == ["ack1000", "ack1001"]
 
 
-def test_error_is_told_and_the_next_pull_tries_again(subscription):
+def test_error_that_stays_is_told_each_time(subscription):
+    """So that the runner, which does a bundle four times, ends."""
     read = reader(subscription)
-    subscription.give(NotFound("no such subscription"), [1000])
-    with pytest.raises(NotFound):
-        taken(read)
-    assert [at for at, _ in taken(read)] == [Timestamp(1000)]
+    subscription.give(NotFound("no such subscription"))
+    for _ in range(4):
+        with pytest.raises(NotFound):
+            taken(read)
+
+
+def test_watermark_stands_still_while_pubsub_cannot_be_reached(subscription, monkeypatch, caplog):
+    """What is published meanwhile is not late."""
+    monkeypatch.setattr(local_reader, "QUIET_S", 0.05)
+    monkeypatch.setattr(local_reader, "AGAIN_S", 0.1)
+    read = reader(subscription)
+    subscription.give([1000], *[ServiceUnavailable("connection refused")] * 3, [1001])
+    found = taken(read)
+    while len(found) < 2:
+        found += read.take()
+        assert read.watermark <= Timestamp(1001)
+    assert [at for at, _ in found] == [Timestamp(1000), Timestamp(1001)]
+    assert "Pub/Sub cannot be reached" in caplog.text
+
+
+def test_watermark_stands_still_while_messages_are_acknowledged(subscription, monkeypatch):
+    monkeypatch.setattr(local_reader, "QUIET_S", 0.05)
+    monkeypatch.setattr(local_reader, "GATHER_S", 0.5)
+    read = reader(subscription)
+    subscription.give([1000], [1001])
+    taken(read)
+    while not (found := read.take()):
+        assert read.watermark == Timestamp(1000)
+    assert [at for at, _ in found] == [Timestamp(1001)]

@@ -23,7 +23,7 @@ class ReadMessages(beam.PTransform):
     """Messages of the subscription, or blocks of lines of the files, which then are messages too (.gz is unpacked).
 
     On Dataflow the event time may be set at the source, and messages published twice dropped there; the local runner
-    knows neither (its watermark is the clock), and the graph does not depend on them.
+    knows neither (its watermark is the time of publishing), and the graph does not depend on them.
     """
 
     def __init__(self, settings: Settings) -> None:
