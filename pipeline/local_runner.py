@@ -39,7 +39,7 @@ from pipeline import local_reader, local_sessions
 
 TIMER_PERIOD_S = 1.0  # how late a timer may fire: far below any session gap
 PRUNE_PERIOD_S = 5.0
-REST_S = 0.001
+REST_S = 0.01
 WORKERS = 8  # threads: one for the monitor, one for the reader; one bundle computes, others wait for services
 STOP_S = 1  # how long a thread without work takes to notice the end
 MAX_BUNDLES = 16  # in the graph at once: with more of them no message is read
@@ -232,9 +232,13 @@ def _read_on(monitor: Any, timers_fired: bool) -> None:
     """Read while bundles are under way, unless they are many: as it comes, one call of Vision stops the reading.
 
     But not while a bundle is on its way to the sessions: it holds their watermark, which would never move if there
-    always were one.
+    always were one. Before that, rest until a bundle is done: as it comes, the monitor asks without end.
     """
     run = monitor._executor
+    done = run.all_updates._queue
+    with done.not_empty:
+        if not done._qsize():
+            done.not_empty.wait(REST_S)
     services = run.transform_executor_services
     waiting = sum(len(state.serial_queue) for state in list(services._serial_cache.values()))
     if timers_fired or len(services.executors) + waiting >= MAX_BUNDLES:
@@ -376,14 +380,13 @@ def _copy_of_value(value: Any) -> Any:
 
 
 def _rested(extract: Callable[[Any], tuple[list[Any], bool]]) -> Callable[[Any], tuple[list[Any], bool]]:
-    """Look at the timers every TIMER_PERIOD_S, and rest in between. The run never ends, so a timer may always wait.
+    """Look at the timers every TIMER_PERIOD_S. The run never ends, so a timer may always wait.
 
     Under the lock that commits take: no state may appear or change while they are looked at and pruned.
     """
 
     def extract_all_timers(context: Any) -> tuple[list[Any], bool]:
         if time.monotonic() < getattr(context, "look_again_at", 0.0):
-            time.sleep(REST_S)
             return [], True
         with context._lock:
             found = extract(context)

@@ -1,5 +1,6 @@
 """The lighter functions of the local runner give the answers of Beam's own."""
 
+import queue
 import threading
 from types import SimpleNamespace
 
@@ -8,10 +9,10 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.pipeline import AppliedPTransform
 from apache_beam.runners.direct import evaluation_context, executor
-from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
+from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner, _StreamingGroupAlsoByWindow
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
-from apache_beam.transforms import trigger, window
+from apache_beam.transforms import core, trigger, window
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.utils.timestamp import Timestamp
 from hypothesis import given
@@ -229,6 +230,38 @@ def test_empty_bundle_goes_no_further(lightened):
         wanted, unwanted = found | beam.Filter("a".__eq__), found | "None" >> beam.Filter("c".__eq__)
         _ = (wanted, unwanted) | beam.Flatten() | beam.ParDo(Noting())
     assert noted == [["a"]]
+
+
+class Step:
+    """A step of a graph, as far as the runner asks for it."""
+
+    parts = ()
+
+    def __init__(self, transform, *producers):
+        self.transform, self.inputs = transform, [SimpleNamespace(producer=producer) for producer in producers]
+
+
+@pytest.mark.parametrize(("pending", "reads"), [("source", True), ("key", False), ("group", False), ("insert", True)])
+def test_nothing_is_read_while_a_bundle_is_on_its_way_to_the_sessions(pending, reads):
+    """It holds their watermark: under load no session would ever fire. What comes after them holds up nobody."""
+    read = []
+    steps = {"source": Step(None)}
+    steps["key"] = Step(None, steps["source"])
+    steps["group"] = Step(_StreamingGroupAlsoByWindow(core.Windowing(window.Sessions(1))), steps["key"])
+    steps["insert"] = Step(None, steps["group"])
+    of_step = {found: SimpleNamespace(_pending={1} if name == pending else set()) for name, found in steps.items()}
+    run = SimpleNamespace(
+        all_updates=SimpleNamespace(_queue=queue.Queue()),
+        transform_executor_services=SimpleNamespace(_serial_cache={}, executors=frozenset()),
+        evaluation_context=SimpleNamespace(_watermark_manager=SimpleNamespace(get_watermarks=of_step.get)),
+        all_nodes=frozenset(steps.values()),
+        root_nodes={steps["source"]},
+        node_to_pending_bundles={steps["source"]: ["bundle"]},
+        schedule_consumption=lambda _step, bundle, *_: read.append(bundle),
+        default_completion_callback=None,
+    )
+    local_runner._read_on(SimpleNamespace(_executor=run), timers_fired=False)
+    assert bool(read) == reads
 
 
 noted = []
