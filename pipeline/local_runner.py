@@ -5,7 +5,8 @@ copies states deeply, compares the holds of all keys at every commit, looks at t
 loop that never rests, sends empty bundles through every step, stands still while one step waits for a service, and
 never forgets a key. That is most of its time, and memory that only grows; and a timer on its way can clear the one that
 has taken its place. What is replaced here gives the same answers with less work, and loses none; Beam's version is
-pinned in setup.py. How it reads Pub/Sub is in local_reader, how it keeps sessions in local_sessions.
+pinned in setup.py. How it reads Pub/Sub is in local_reader, how it keeps sessions in local_sessions, how
+its threads share the work in local_threads.
 """
 
 # ruff: noqa: ANN401 (Beam's own types are Any here)
@@ -14,7 +15,6 @@ from __future__ import annotations
 import copy
 import heapq
 import math
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -35,14 +35,10 @@ from apache_beam.transforms import core, trigger, userstate
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
-from pipeline import local_reader, local_sessions
+from pipeline import local_reader, local_sessions, local_threads
 
 TIMER_PERIOD_S = 1.0  # how late a timer may fire: far below any session gap
 PRUNE_PERIOD_S = 5.0
-REST_S = 0.01
-WORKERS = 8  # threads: one for the monitor, one for the reader; one bundle computes, others wait for services
-STOP_S = 1  # how long a thread without work takes to notice the end
-MAX_BUNDLES = 16  # in the graph at once: with more of them no message is read
 
 
 class LocalRunner(BundleBasedDirectRunner):
@@ -83,21 +79,25 @@ def _replacements() -> Iterator[tuple[object, str, object]]:
     yield state, "set_timer", _due_again(state.set_timer)
     of_step = watermarks._TransformWatermarks
     yield of_step, "__init__", _with_ordered_holds(of_step.__init__)
-    yield of_step, "extract_transform_timers", _once_delivered(of_step.extract_transform_timers)
+    yield of_step, "extract_transform_timers", local_threads.once_delivered(of_step.extract_transform_timers)
     yield evaluation_context.DirectStepContext, "get_keyed_state", _keyed_state
     yield transform_evaluator._PubSubReadEvaluator, "finish_bundle", local_reader.read
     parallel = executor._ExecutorServiceParallelExecutor
-    yield parallel, "NUM_WORKERS", WORKERS
-    yield executor._ExecutorService._ExecutorServiceWorker, "TIMEOUT", STOP_S
+    yield parallel, "NUM_WORKERS", local_threads.WORKERS
+    yield executor._ExecutorService._ExecutorServiceWorker, "TIMEOUT", local_threads.STOP_S
     registry = transform_evaluator.TransformEvaluatorRegistry
-    yield registry, "should_execute_serially", _after_sessions_too(registry.should_execute_serially)
+    yield registry, "should_execute_serially", local_threads.after_sessions_too(registry.should_execute_serially)
     for name in ("commit_logical", "commit_physical", "query"):
-        yield direct_metrics.DirectMetrics, name, _one_at_a_time(getattr(direct_metrics.DirectMetrics, name))
-    yield parallel, "schedule_consumers", _unless_empty(parallel.schedule_consumers)
+        yield (
+            direct_metrics.DirectMetrics,
+            name,
+            local_threads.one_at_a_time(getattr(direct_metrics.DirectMetrics, name)),
+        )
+    yield parallel, "schedule_consumers", local_threads.unless_empty(parallel.schedule_consumers)
     monitor = parallel._MonitorTask
-    yield monitor, "_is_executing", _is_executing(monitor._is_executing)
-    yield monitor, "_add_work_if_necessary", _read_on
-    yield executor._SerialEvaluationState, "_update_currently_evaluating", _in_order_of_arrival
+    yield monitor, "_is_executing", local_threads.with_results_of_others(monitor._is_executing)
+    yield monitor, "_add_work_if_necessary", local_threads.read_on
+    yield executor._SerialEvaluationState, "_update_currently_evaluating", local_threads.in_order_of_arrival
     context = evaluation_context.EvaluationContext
     yield context, "_initialize_keyed_states", _with_sessions(context._initialize_keyed_states)
     yield context, "extract_all_timers", _rested(context.extract_all_timers)
@@ -226,106 +226,6 @@ def _due_again(set_it: Callable[..., None]) -> Callable[..., None]:
         state.due_us = None
 
     return set_timer
-
-
-def _read_on(monitor: Any, timers_fired: bool) -> None:
-    """Read while bundles are under way, unless they are many: as it comes, one call of Vision stops the reading.
-
-    But not while a bundle is on its way to the sessions: it holds their watermark, which would never move if there
-    always were one. Before that, rest until a bundle is done: as it comes, the monitor asks without end.
-    """
-    run = monitor._executor
-    done = run.all_updates._queue
-    with done.not_empty:
-        if not done._qsize():
-            done.not_empty.wait(REST_S)
-    services = run.transform_executor_services
-    waiting = sum(len(state.serial_queue) for state in list(services._serial_cache.values()))
-    if timers_fired or len(services.executors) + waiting >= MAX_BUNDLES:
-        return
-    of_step = run.evaluation_context._watermark_manager.get_watermarks
-    if any(of_step(step)._pending for step in _up_to_sessions(run)):
-        return
-    for step, bundles in run.node_to_pending_bundles.items():
-        while bundles:
-            run.schedule_consumption(step, bundles.pop(), [], run.default_completion_callback)
-
-
-def _up_to_sessions(run: Any) -> list[Any]:
-    """The steps that group, and all between the roots and them; in a graph that does not group, all but the roots."""
-    if not hasattr(run, "up_to_sessions"):
-        asked = [step for step in run.all_nodes if isinstance(step.transform, _StreamingGroupAlsoByWindow)]
-        steps = set(asked)
-        while asked:
-            producers = {_leaf(found.producer) for found in asked.pop().inputs if found.producer} - steps
-            steps |= producers
-            asked += producers
-        run.up_to_sessions = [step for step in steps or run.all_nodes if step not in run.root_nodes]
-    return list(run.up_to_sessions)
-
-
-def _leaf(step: Any) -> Any:
-    """The step itself, or the last one of its parts."""
-    while step.parts:
-        step = step.parts[-1]
-    return step
-
-
-def _after_sessions_too(ask: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    """What takes sessions out of their windows takes one bundle after the other: looks at a vehicle stay in order."""
-
-    def should_execute_serially(registry: Any, step: Any) -> bool:
-        producers = [_leaf(found.producer) for found in step.inputs if found.producer]
-        return ask(registry, step) or any(
-            isinstance(producer.transform, _StreamingGroupAlsoByWindow) for producer in producers
-        )
-
-    return should_execute_serially
-
-
-def _one_at_a_time(count_or_tell: Callable[..., Any]) -> Callable[..., Any]:
-    """Counters are counted by one thread at a time."""
-
-    def alone(*args: Any, **kwargs: Any) -> Any:
-        with _counting:
-            return count_or_tell(*args, **kwargs)
-
-    return alone
-
-
-_counting = threading.RLock()
-
-
-def _once_delivered(extract: Callable[[Any], tuple[list[Any], bool]]) -> Callable[[Any], tuple[list[Any], bool]]:
-    """A step whose timers are on their way gets no others, nor the same ones again."""
-    return lambda watermarks: ([], True) if watermarks._fired_timers else extract(watermarks)
-
-
-def _unless_empty(schedule: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-    """A bundle without elements goes no further: each Flatten makes one of each of its inputs, again and again."""
-
-    def schedule_consumers(run: Any, bundle: Any) -> None:
-        if bundle.has_elements():
-            schedule(run, bundle)
-
-    return schedule_consumers
-
-
-def _is_executing(is_executing: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """What another thread has just finished is work too, until the monitor has passed it on."""
-    return lambda monitor: is_executing(monitor) or not monitor._executor.all_updates._queue.empty()
-
-
-def _in_order_of_arrival(state: Any, new_work: Any, completed_work: Any) -> None:
-    """The bundles of a step with state one after the other; as it comes, the newest of those that wait is next."""
-    with state._lock:
-        if new_work:
-            state.serial_queue.append(new_work)
-        if completed_work:
-            state.currently_evaluating = None
-        if state.serial_queue and not state.currently_evaluating:
-            state.currently_evaluating = state.serial_queue.popleft()
-            executor._TransformEvaluationState.schedule(state, state.currently_evaluating)
 
 
 def _remembered(ask: Callable[[Any], object]) -> Callable[[Any], object]:

@@ -96,6 +96,7 @@ def test_beam_is_used_by_the_engine_side_alone():
         "local_reader.py",
         "local_runner.py",
         "local_sessions.py",
+        "local_threads.py",
         "options.py",
         "policies.py",
         "running.py",

@@ -18,7 +18,7 @@ from apache_beam.utils.timestamp import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import local_runner
+from pipeline import local_runner, local_threads
 
 
 @pytest.fixture
@@ -260,7 +260,7 @@ def test_nothing_is_read_while_a_bundle_is_on_its_way_to_the_sessions(pending, r
         schedule_consumption=lambda _step, bundle, *_: read.append(bundle),
         default_completion_callback=None,
     )
-    local_runner._read_on(SimpleNamespace(_executor=run), timers_fired=False)
+    local_threads.read_on(SimpleNamespace(_executor=run), timers_fired=False)
     assert bool(read) == reads
 
 
