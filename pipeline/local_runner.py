@@ -5,8 +5,8 @@ copies states deeply, compares the holds of all keys at every commit, looks at t
 loop that never rests, sends empty bundles through every step, stands still while one step waits for a service, and
 never forgets a key. That is most of its time, and memory that only grows; and a timer on its way can clear the one that
 has taken its place. What is replaced here gives the same answers with less work, and loses none; Beam's version is
-pinned in setup.py. How it reads Pub/Sub is in local_reader, how it keeps sessions in local_sessions, how
-its threads share the work in local_threads.
+pinned in setup.py. How it reads Pub/Sub is in local_reader, how it keeps sessions in local_sessions, how its threads
+share the work in local_threads.
 """
 
 # ruff: noqa: ANN401 (Beam's own types are Any here)
@@ -100,7 +100,7 @@ def _replacements() -> Iterator[tuple[object, str, object]]:
     yield executor._SerialEvaluationState, "_update_currently_evaluating", local_threads.in_order_of_arrival
     context = evaluation_context.EvaluationContext
     yield context, "_initialize_keyed_states", _with_sessions(context._initialize_keyed_states)
-    yield context, "extract_all_timers", _rested(context.extract_all_timers)
+    yield context, "extract_all_timers", _now_and_then(context.extract_all_timers)
 
 
 class _KeptDoFns:
@@ -279,7 +279,7 @@ def _copy_of_value(value: Any) -> Any:
     return {window: list(ids) for window, ids in value.items()} if isinstance(value, dict) else value
 
 
-def _rested(extract: Callable[[Any], tuple[list[Any], bool]]) -> Callable[[Any], tuple[list[Any], bool]]:
+def _now_and_then(extract: Callable[[Any], tuple[list[Any], bool]]) -> Callable[[Any], tuple[list[Any], bool]]:
     """Look at the timers every TIMER_PERIOD_S. The run never ends, so a timer may always wait.
 
     Under the lock that commits take: no state may appear or change while they are looked at and pruned.

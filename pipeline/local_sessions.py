@@ -8,7 +8,6 @@ whole, for what comes late: the same panes, in a tenth of the time.
 # ruff: noqa: ANN401 (Beam's own types and the values of a session are Any here)
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, NamedTuple
@@ -66,7 +65,7 @@ class SessionsOfKey:
         processing_time: object = None,
     ) -> tuple[list[tuple[int, tuple[str, str, Timestamp, str]]], bool]:
         """Those of them that are due; none goes by the clock."""
-        if not any(not session.panes for session in self.sessions):
+        if all(session.panes for session in self.sessions):
             return [], False
         now_us = watermark.micros
         due = [session.end_us for session in self._waiting() if session.end_us <= now_us]
@@ -77,8 +76,8 @@ class SessionsOfKey:
 
     def get_earliest_hold(self) -> Timestamp:
         """The watermark waits for each session that has not fired."""
-        end_us = min((session.end_us for session in self._waiting()), default=math.inf)
-        return MAX_TIMESTAMP if end_us == math.inf else Timestamp(micros=int(end_us) - 2)
+        ends_us = [session.end_us for session in self._waiting()]
+        return Timestamp(micros=min(ends_us) - 2) if ends_us else MAX_TIMESTAMP
 
     def forget(self, ended_us: int) -> None:
         """Drop the sessions that have fired and ended before then."""

@@ -53,7 +53,7 @@ def _up_to_sessions(run: Any) -> list[Any]:
             steps |= producers
             asked += producers
         run.up_to_sessions = [step for step in steps or run.all_nodes if step not in run.root_nodes]
-    return list(run.up_to_sessions)
+    return run.up_to_sessions  # type: ignore[no-any-return]
 
 
 def _leaf(step: Any) -> Any:

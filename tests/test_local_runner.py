@@ -189,7 +189,7 @@ def test_no_committed_state_is_forgotten_while_others_are_pruned():
 
     context, tag = Context(), trigger._ListStateTag("seen")
     (states,) = context._transform_keyed_states.values()
-    look = local_runner._rested(lambda _: ([], True))
+    look = local_runner._now_and_then(lambda _: ([], True))
 
     def commit(writer):
         for number in range(2_000):
@@ -262,6 +262,21 @@ def test_nothing_is_read_while_a_bundle_is_on_its_way_to_the_sessions(pending, r
     )
     local_threads.read_on(SimpleNamespace(_executor=run), timers_fired=False)
     assert bool(read) == reads
+
+
+def test_what_follows_the_sessions_takes_one_bundle_after_the_other():
+    """Side by side they would overtake each other, and an older look at a vehicle would come last."""
+    grouping = Step(_StreamingGroupAlsoByWindow(core.Windowing(window.Sessions(1))))
+    leaving = Step(None, grouping)
+    serially = local_threads.after_sessions_too(lambda _registry, _step: False)
+    assert serially(None, leaving)
+    assert not serially(None, Step(None, leaving))
+
+
+def test_timers_on_their_way_are_not_sent_again():
+    look = local_threads.once_delivered(lambda _: (["timer"], False))
+    assert look(SimpleNamespace(_fired_timers=set())) == (["timer"], False)
+    assert look(SimpleNamespace(_fired_timers={"timer"})) == ([], True)
 
 
 noted = []
