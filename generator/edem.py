@@ -14,9 +14,10 @@ from generator.config import Config, GeneratorError, Pictures
 from generator.faults import malformed_objects
 from generator.fleet import draw_plates
 from generator.look import Look, light_at
-from generator.outgoing import Outgoing, PictureOrder, lines, rfc3339
+from generator.outgoing import Outgoing, PictureOrder, lines
 from generator.truth import TruePassage, TruthRecord, TruthSummary
 from pipeline.enforcement.model import Coordinates
+from pipeline.enforcement.times import rfc3339_of_all
 
 POINTS = 10
 SLOW_KMH, SLOW_SHARE = (25.0, 40.0), 0.75
@@ -177,7 +178,7 @@ class EdemScenario:
 
     def _true_passage(self, vehicle: int, avg_speed_kmh: float) -> TruePassage:
         travel_us = round(self.length_m * 3.6e6 / avg_speed_kmh)
-        entry, end = rfc3339(np.array([self.config.start_us, self.config.start_us + travel_us]))
+        entry, end = rfc3339_of_all(np.array([self.config.start_us, self.config.start_us + travel_us]))
         return TruePassage(
             section_id="",
             vehicle_id=self.vehicle_id(vehicle),

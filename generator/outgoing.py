@@ -87,12 +87,6 @@ def cuts(due_us: npt.NDArray[np.int64], batch: int, within_us: float) -> Iterato
         first = max(end, first + 1)
 
 
-def rfc3339(time_us: npt.NDArray[np.int64]) -> list[str]:
-    """Microseconds since 1970 as 2026-03-02T13:00:00.000000Z."""
-    texts: list[str] = np.char.add(np.datetime_as_string(time_us.astype("datetime64[us]"), unit="us"), "Z").tolist()
-    return texts
-
-
 def lines(items: list[msgspec.Struct | msgspec.Raw]) -> bytes:
     """Newline-delimited JSON."""
     return msgspec.json.Encoder().encode_lines(items)

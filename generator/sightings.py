@@ -14,13 +14,14 @@ from generator.crossings import Crossings, SectionPassages, observe
 from generator.faults import Cast, Feed, cast, report
 from generator.fleet import CLASSES, draw_fleet
 from generator.look import Look, light_at
-from generator.outgoing import Outgoing, PictureOrder, cuts, lines, rfc3339
+from generator.outgoing import Outgoing, PictureOrder, cuts, lines
 from generator.roads import routes_of
 from generator.traffic import FLOW_PER_ROUTE
 from generator.truth import TruePassage, TruthRecord, TruthSummary
 from pipeline.enforcement.model import Coordinates
 from pipeline.enforcement.sections import Section
 from pipeline.enforcement.speed import guaranteed_minimum_kmh
+from pipeline.enforcement.times import rfc3339_of_all
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -156,7 +157,7 @@ class SightingScenario:
             self.cast.fleet.region[vehicle].tolist(),
             np.round(feed.confidence[rows], 3).tolist(),
             [crossings.cameras[number] for number in camera],
-            rfc3339(feed.stamped_us[rows] + self.config.start_us),
+            rfc3339_of_all(feed.stamped_us[rows] + self.config.start_us),
             [self.locations[number] for number in camera],
             np.round(crossings.speed_kmh[rows], 1).tolist(),
             [CLASSES[number] for number in self.cast.fleet.vehicle_class[vehicle].tolist()],
@@ -189,7 +190,7 @@ class SightingScenario:
         rows = rows[self.pictured[rows]]
         if not len(rows):
             return {}
-        stamps = rfc3339(self.feed.stamped_us[rows] + self.config.start_us)
+        stamps = rfc3339_of_all(self.feed.stamped_us[rows] + self.config.start_us)
         named = zip(rows.tolist(), self._image_names(rows), stamps, strict=True)
         return {row: self._picture(row, name, stamp) for row, name, stamp in named}
 
@@ -223,8 +224,8 @@ class SightingScenario:
 
     def _true_passages(self, part: SectionPassages) -> Iterator[TruePassage]:
         section, fleet = part.stretch.section, self.cast.fleet
-        entry = rfc3339(self.crossings.time_us[part.rows[:, 0]] + self.config.start_us)
-        exits = rfc3339(self.crossings.time_us[part.rows[:, -1]] + self.config.start_us)
+        entry = rfc3339_of_all(self.crossings.time_us[part.rows[:, 0]] + self.config.start_us)
+        exits = rfc3339_of_all(self.crossings.time_us[part.rows[:, -1]] + self.config.start_us)
         event_ids = [tuple(self._event_ids(rows[rows >= 0])) for rows in part.rows]
         faults, avg_speed_kmh, over = self._faults(part.rows), part.avg_speed_kmh.tolist(), part.over.tolist()
         for i, vehicle in enumerate(part.vehicle.tolist()):

@@ -1,6 +1,5 @@
 """One vehicle's sightings to passages: whatever the order, the doubles and the gaps, never a speed too high."""
 
-import itertools
 import math
 import random
 from collections import Counter
@@ -12,7 +11,6 @@ from test_policy import decide
 
 from pipeline.enforcement import passages, policy
 from pipeline.enforcement.model import Basis, ErrorBudget, Outcome, Passage, Reason, Session, Sighting, passage_id
-from pipeline.enforcement.passages import split_sessions
 from pipeline.enforcement.privacy import Pseudonyms
 from pipeline.enforcement.sections import Section
 
@@ -219,43 +217,6 @@ def test_unknown_region_joins_the_only_known_one():
 )
 def test_different_passages_have_different_ids(one, other):
     assert passage_id(*one) != passage_id(*other)
-
-
-# --- sessions
-
-
-def split(*at_us: int, gap_us: int = 100) -> list[list[int]]:
-    sightings = [Sighting(f"e{number}", "A", time_us) for number, time_us in enumerate(at_us)]
-    return [[sighting.time_us for sighting in session] for session in split_sessions(sightings, gap_us)]
-
-
-def test_within_gap_is_one_session():
-    assert split(0, 99) == [[0, 99]]
-
-
-def test_exact_gap_is_two_sessions():
-    assert split(0, 100) == [[0], [100]]
-
-
-def test_gap_is_measured_from_the_last_sighting():
-    assert split(0, 99, 198, 298) == [[0, 99, 198], [298]]
-
-
-def test_no_sightings_are_no_session():
-    assert split() == []
-
-
-def test_sessions_do_not_depend_on_arrival():
-    assert split(298, 0, 198, 99) == [[0, 99, 198], [298]]
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.integers(0, 1000), min_size=1, max_size=12), st.integers(1, 300))
-def test_sessions_are_the_finest_cut_at_gaps(times, gap_us):
-    sessions = split(*times, gap_us=gap_us)
-    assert [time for session in sessions for time in session] == sorted(times)
-    assert all(later - earlier < gap_us for session in sessions for earlier, later in itertools.pairwise(session))
-    assert all(later[0] - earlier[-1] >= gap_us for earlier, later in itertools.pairwise(sessions))
 
 
 # --- properties of camera sections

@@ -5,6 +5,7 @@ import json
 
 import msgspec
 import pytest
+from single_records import passage_record, sighting_record
 
 from pipeline.enforcement import records
 from pipeline.enforcement.model import Basis, ErrorBudget, Message, Outcome, Passage, Reason, Sighting, Status
@@ -106,7 +107,7 @@ def test_only_an_issued_fine_is_ticketed(status, ticketed):
 
 
 def test_passage_on_the_wire():
-    assert wire(records.passage_record(PASSAGE, OPEN)) == {
+    assert wire(passage_record(PASSAGE, OPEN)) == {
         "passage_id": "p",
         "revision": 1,
         "section_id": "s",
@@ -135,27 +136,27 @@ def test_passage_on_the_wire():
 
 def test_passage_without_an_outcome_is_not_written():
     with pytest.raises(ValueError, match="passage p has no outcome"):
-        records.passage_record(msgspec.structs.replace(PASSAGE, outcome=None), OPEN)
+        passage_record(msgspec.structs.replace(PASSAGE, outcome=None), OPEN)
 
 
 def test_names_are_hidden_in_sightings_and_passages():
     sighting = Sighting("e", "ABC1234", T0_US, camera_id="G0", plate="ABC1234", plate_region="US-NY")
     texts = [
         msgspec.json.encode(record).decode()
-        for record in (records.sighting_record(sighting, ("s",), CLOSED), records.passage_record(PASSAGE, CLOSED))
+        for record in (sighting_record(sighting, ("s",), CLOSED), passage_record(PASSAGE, CLOSED))
     ]
     assert not any("ABC1234" in text for text in texts)
-    assert wire(records.sighting_record(sighting, ("s",), CLOSED))["vehicle_id"] == json.loads(texts[1])["vehicle_id"]
+    assert wire(sighting_record(sighting, ("s",), CLOSED))["vehicle_id"] == json.loads(texts[1])["vehicle_id"]
 
 
 def test_names_are_shown_with_privacy_off():
-    found = wire(records.sighting_record(msgspec.structs.replace(LAST, plate="P"), ("s", "t"), OPEN))
+    found = wire(sighting_record(msgspec.structs.replace(LAST, plate="P"), ("s", "t"), OPEN))
     assert (found["vehicle_id"], found["plate"], found["section_ids"]) == ("ABC1234", "P", ["s", "t"])
     assert found["timestamp"] == "2026-04-12T13:20:36.123456Z"
 
 
 def test_absent_plate_stays_absent_under_pseudonyms():
-    assert records.sighting_record(LAST, (), CLOSED).plate is None
+    assert sighting_record(LAST, (), CLOSED).plate is None
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 200_000])

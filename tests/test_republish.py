@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import requests
+from single_records import sighting_record
 
 from pipeline import endpoints
 from pipeline.enforcement import records
@@ -19,9 +20,7 @@ from pipeline.jobs import main
 from pipeline.rejected_inbox import Inbox
 from pipeline.transforms.sinks import ROW_IDS
 
-ROW = records.sighting_record(
-    Sighting("e1", "ABC1234", 1_776_000_000_123_456, camera_id="G1"), ("s",), Pseudonyms(None)
-)
+ROW = sighting_record(Sighting("e1", "ABC1234", 1_776_000_000_123_456, camera_id="G1"), ("s",), Pseudonyms(None))
 ROW_BYTES = json.dumps({name: getattr(ROW, name) for name in ROW.__struct_fields__}).encode()
 
 

@@ -8,6 +8,7 @@ import typing
 import msgspec
 import pytest
 from msgspec.structs import replace
+from single_records import passage_record, sighting_record
 
 from pipeline import endpoints
 from pipeline.deployment.plan import Resources
@@ -78,12 +79,12 @@ def fine(passage: Passage = PASSAGE, status: Status = Status.ISSUED) -> records.
 
 RECORDS = {
     "sightings": [
-        records.sighting_record(SIGHTING, ("s", "t"), NAMES),
-        records.sighting_record(Sighting("e2", "B", T0_US, timed=False), (), NAMES),
+        sighting_record(SIGHTING, ("s", "t"), NAMES),
+        sighting_record(Sighting("e2", "B", T0_US, timed=False), (), NAMES),
     ],
     "passages": [
-        records.passage_record(PASSAGE, NAMES),
-        records.passage_record(Passage("p2", "s", "B", 40.0, T0_US, T0_US, 1, outcome=Outcome.UNMEASURABLE), NAMES),
+        passage_record(PASSAGE, NAMES),
+        passage_record(Passage("p2", "s", "B", 40.0, T0_US, T0_US, 1, outcome=Outcome.UNMEASURABLE), NAMES),
     ],
     "fines": [fine(), records.fine(replace(PASSAGE, passage_id="p3", exit=None), SECTION, Status.WITHDRAWN)],
     "rejected": [
@@ -240,8 +241,8 @@ def test_edem_view_has_its_seven_columns_in_order(client, dataset):
 
 
 def test_edem_view_shows_each_measured_vehicle_once(client, dataset):
-    fined = records.passage_record(replace(PASSAGE, outcome=Outcome.FINED, reasons=()), NAMES)
-    clear = records.passage_record(
+    fined = passage_record(replace(PASSAGE, outcome=Outcome.FINED, reasons=()), NAMES)
+    clear = passage_record(
         replace(PASSAGE, passage_id="p4", vehicle_id="C", avg_speed_kmh=30.0, outcome=Outcome.CLEAR, reasons=()), NAMES
     )
     insert(client, dataset, "passages", fined, clear, fined, RECORDS["passages"][1])
@@ -270,7 +271,7 @@ def test_edem_view_shows_each_measured_vehicle_once(client, dataset):
 
 def test_edem_view_does_not_show_a_superseded_passage(client, dataset):
     """It keeps its speed as a record, but the vehicle did not pass: another passage stands in its place."""
-    record = records.passage_record(PASSAGE, NAMES)
+    record = passage_record(PASSAGE, NAMES)
     gone = replace(record, revision=2, outcome=Outcome.UNMEASURABLE, reasons=(Reason.SUPERSEDED,))
     insert(client, dataset, "passages", record, gone)
     assert query(client, dataset, "edem") == []
@@ -278,7 +279,7 @@ def test_edem_view_does_not_show_a_superseded_passage(client, dataset):
 
 def test_edem_view_does_not_ticket_a_withdrawn_fine(client, dataset):
     cleared = replace(PASSAGE, revision=2, outcome=Outcome.CLEAR, avg_speed_kmh=30.0)
-    insert(client, dataset, "passages", *(records.passage_record(found, NAMES) for found in (PASSAGE, cleared)))
+    insert(client, dataset, "passages", *(passage_record(found, NAMES) for found in (PASSAGE, cleared)))
     insert(client, dataset, "fines", fine(), records.fine(cleared, SECTION, Status.WITHDRAWN))
     (found,) = query(client, dataset, "edem")
     assert (found["avg_speed"], found["is_Ticketed"]) == (30.0, False)
@@ -287,7 +288,7 @@ def test_edem_view_does_not_ticket_a_withdrawn_fine(client, dataset):
 def test_edem_view_hides_the_plate_of_a_driver_who_was_cleared(client, dataset):
     keyed = Pseudonyms(b"0123456789abcdef")
     cleared = replace(PASSAGE, revision=2, outcome=Outcome.CLEAR, avg_speed_kmh=30.0)
-    insert(client, dataset, "passages", records.passage_record(cleared, keyed))
+    insert(client, dataset, "passages", passage_record(cleared, keyed))
     insert(client, dataset, "fines", fine(), records.fine(cleared, SECTION, Status.WITHDRAWN))
     (found,) = query(client, dataset, "edem")
     assert found["vehicle_id"] == keyed.of("ABC1234", T0_US)

@@ -55,33 +55,14 @@ def _holds_equal_times(ordered: Sightings) -> bool:
     return False
 
 
-def split_sessions(sightings: Iterable[Sighting], gap_us: int) -> Iterator[list[Sighting]]:
-    """The sightings of one vehicle cut where it was not seen for `gap_us` or longer, each part in order of time."""
-    ordered = in_order(sightings)
-    start = 0
-    for at in range(1, len(ordered)):
-        if ordered[at].time_us - ordered[at - 1].time_us >= gap_us:
-            yield ordered[start:at]
-            start = at
-    if ordered:
-        yield ordered[start:]
-
-
 def measure(
     section: Section, vehicle_id: str, sightings: Iterable[Sighting], pseudonyms: Pseudonyms = IN_CLEAR
 ) -> Session:
-    """All passages of one session of at least one sighting; every distinct sighting belongs to exactly one of them."""
-    return measure_in_order(section, vehicle_id, in_order(sightings), pseudonyms)
-
-
-def measure_in_order(
-    section: Section, vehicle_id: str, sightings: Sightings, pseudonyms: Pseudonyms = IN_CLEAR
-) -> Session:
-    """The same for sightings that are in order already, as a split session is.
+    """All passages of one session of at least one sighting; every distinct sighting belongs to exactly one of them.
 
     The passages' ids are made of the vehicle's pseudonym: from an id nobody can find the plate by trying them all.
     """
-    unique = _without_duplicates(sightings)
+    unique = _without_duplicates(in_order(sightings))
     trace = _camera_passages if section.cameras else _track_passage
     groups = _by_region(vehicle_id, unique)
     passages: list[Passage] = []

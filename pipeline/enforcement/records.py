@@ -6,6 +6,7 @@ The BigQuery schemas are derived from these types (pipeline/warehouse), the JSON
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import msgspec
@@ -14,7 +15,7 @@ from pipeline.enforcement import model
 from pipeline.enforcement.model import Basis, Coordinates, Message, Outcome, Passage, Reason, Sighting, Status
 from pipeline.enforcement.privacy import Pseudonyms
 from pipeline.enforcement.sections import Section
-from pipeline.enforcement.times import rfc3339
+from pipeline.enforcement.times import rfc3339, rfc3339_of_all
 
 MAX_PAYLOAD_BYTES = 64 * 1024
 
@@ -146,33 +147,50 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
     schema_version: int = model.SCHEMA_VERSION
 
 
-def sighting_record(sighting: Sighting, section_ids: tuple[str, ...], pseudonyms: Pseudonyms) -> SightingRecord:
-    """The row of a sighting, its fields in order: by their names it takes three times as long."""
-    name, plate = pseudonyms.of(sighting.vehicle_id, sighting.time_us), sighting.plate
-    if plate is not None:
-        plate = name if plate == sighting.vehicle_id else pseudonyms.of(plate, sighting.time_us)
-    return SightingRecord(
-        sighting.event_id,
-        name,
-        rfc3339(sighting.time_us),
-        sighting.timed,
-        sighting.camera_id,
-        sighting.location,
-        sighting.radar_id,
-        section_ids,
-        sighting.speed_kmh,
-        plate,
-        sighting.plate_region,
-        sighting.plate_confidence,
-        sighting.vehicle_class,
-        sighting.lane,
-        sighting.image_url,
-        sighting.extra,
-    )
+def sighting_records(
+    sightings: Sequence[Sighting], section_ids: Iterable[tuple[str, ...]], pseudonyms: Pseudonyms
+) -> list[SightingRecord]:
+    """The rows of sightings, their fields in order: by their names it takes three times as long."""
+    times = rfc3339_of_all([sighting.time_us for sighting in sightings])
+    name_of, found = pseudonyms.of, []
+    for sighting, counts_for, time in zip(sightings, section_ids, times, strict=True):
+        name, plate = name_of(sighting.vehicle_id, sighting.time_us), sighting.plate
+        if plate is not None:
+            plate = name if plate == sighting.vehicle_id else name_of(plate, sighting.time_us)
+        record = SightingRecord(
+            sighting.event_id,
+            name,
+            time,
+            sighting.timed,
+            sighting.camera_id,
+            sighting.location,
+            sighting.radar_id,
+            counts_for,
+            sighting.speed_kmh,
+            plate,
+            sighting.plate_region,
+            sighting.plate_confidence,
+            sighting.vehicle_class,
+            sighting.lane,
+            sighting.image_url,
+            sighting.extra,
+        )
+        found.append(record)
+    return found
 
 
-def passage_record(passage: Passage, pseudonyms: Pseudonyms) -> PassageRecord:
-    """The row of a passage whose outcome is known, its fields in order."""
+def passage_records(passages: Sequence[Passage], pseudonyms: Pseudonyms) -> list[PassageRecord]:
+    """The rows of passages whose outcomes are known."""
+    entry_times = rfc3339_of_all([passage.first_us for passage in passages])
+    exit_times = rfc3339_of_all([passage.last_us for passage in passages])
+    return [
+        _passage_record(passage, pseudonyms.of(passage.vehicle_id, passage.first_us), entry_time, exit_time)
+        for passage, entry_time, exit_time in zip(passages, entry_times, exit_times, strict=True)
+    ]
+
+
+def _passage_record(passage: Passage, name: str, entry_time: Time, exit_time: Time) -> PassageRecord:
+    """Its fields in order."""
     if passage.outcome is None:
         raise ValueError(f"passage {passage.passage_id} has no outcome yet")
     length_error_m, clock_error_s, resolution_s = _errors(passage)
@@ -180,9 +198,9 @@ def passage_record(passage: Passage, pseudonyms: Pseudonyms) -> PassageRecord:
         passage.passage_id,
         passage.revision,
         passage.section_id,
-        pseudonyms.of(passage.vehicle_id, passage.first_us),
-        rfc3339(passage.first_us),
-        rfc3339(passage.last_us),
+        name,
+        entry_time,
+        exit_time,
         passage.distance_m,
         passage.travel_time_s,
         passage.avg_speed_kmh,

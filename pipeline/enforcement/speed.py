@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +20,22 @@ ECCENTRICITY_SQUARED = 6.694379990141e-3
 Metres = npt.NDArray[np.float64]
 
 
-def average_speed_kmh(distance_m: float, travel_time_s: float) -> float:
+Terms = TypeVar("Terms", float, Metres)  # of one measurement, or of many as arrays
+
+
+def average_speed_kmh(distance_m: Terms, travel_time_s: Terms) -> Terms:
     """Distance over time in km/h; the time must be positive."""
     return distance_m * 3.6 / travel_time_s
 
 
+def shortest_m(distance_m: float, errors: ErrorBudget) -> float:
+    """The shortest length in metres that a survey of `distance_m` allows."""
+    return max(distance_m - errors.length_m, 0.0)
+
+
 def guaranteed_minimum_kmh(distance_m: float, travel_time_s: float, errors: ErrorBudget) -> float:
     """The lowest average speed in km/h that the evidence allows: the shortest distance over the longest time."""
-    return average_speed_kmh(max(distance_m - errors.length_m, 0.0), travel_time_s + errors.time_s)
+    return average_speed_kmh(shortest_m(distance_m, errors), travel_time_s + errors.time_s)
 
 
 def plane_m(points: Sequence[Coordinates], origin: Coordinates) -> Metres:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -17,7 +17,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from msgspec.structs import replace
 
 from pipeline import secret
-from pipeline.enforcement import evidence, passages, policy, revisions
+from pipeline.enforcement import bulk, evidence, passages, policy, revisions
 from pipeline.enforcement.intake import Batch, Located
 from pipeline.enforcement.model import Outcome, Passage, Passages, Session, Sighting
 from pipeline.enforcement.privacy import IN_CLEAR
@@ -28,7 +28,6 @@ from pipeline.transforms.coders import StructCoder
 
 Key = tuple[str, str]  # section_id, vehicle_id
 KeyedSightings = tuple[Key, Iterable[Sighting]]
-SessionOfVehicle = tuple[Key, Sequence[Sighting]]  # in order of time
 Shared = tuple[int, Iterable[Batch]]  # number of a share of the vehicles
 PASSAGES_IN_ELEMENT = 1000
 SHARES = 64  # each is grouped in memory: a share of 100 million sightings is about one gigabyte
@@ -93,18 +92,6 @@ def shared_out(batch: Batch) -> Iterator[tuple[int, Batch]]:
         yield number, Batch(tuple(part))
 
 
-def sessions_of_share(element: Shared, gap_us: int) -> Iterator[SessionOfVehicle]:
-    """The sessions of every vehicle of a share."""
-    sightings: defaultdict[Key, list[Sighting]] = defaultdict(list)
-    for batch in element[1]:
-        for located in batch.located:
-            for section_id in located.section_ids:
-                sightings[section_id, located.sighting.vehicle_id].append(located.sighting)
-    for key, found in sightings.items():
-        for session in passages.split_sessions(found, gap_us):
-            yield key, session
-
-
 class Measured(NamedTuple):
     """Passages whose pictures are needed, passages that are decided, and the messages that take cases back."""
 
@@ -141,6 +128,7 @@ class Measure:
 
     def __init__(self, settings: Settings) -> None:
         self._network, self._policies = settings.network, settings.policies
+        self._roads = bulk.Roads(settings.network.sections)
         self._tolerance_kmh, self._secret_source = settings.tolerance_kmh, settings.privacy_secret
         self._pseudonyms = IN_CLEAR
 
@@ -150,19 +138,16 @@ class Measure:
 
     def session(self, key: Key, sightings: Iterable[Sighting]) -> Session:
         """The session with its passages; suspected ones have no outcome yet."""
-        found = self.in_order(key, passages.in_order(sightings))
-        return replace(found, passages=tuple(self.decide(found)))
-
-    def in_order(self, key: Key, sightings: Sequence[Sighting]) -> Session:
-        """The session of ordered sightings, undecided."""
         section_id, vehicle_id = key
-        return passages.measure_in_order(self._network.sections[section_id], vehicle_id, sightings, self._pseudonyms)
+        found = passages.measure(self._network.sections[section_id], vehicle_id, sightings, self._pseudonyms)
+        return replace(found, passages=tuple(map(self._decide, found.passages)))
 
-    def decide(self, session: Session) -> Iterator[Passage]:
-        """The session's passages, decided but for the suspected ones."""
-        chosen = self._policies[session.section_id]
-        for passage in session.passages:
-            yield policy.decide(passage, chosen, self._tolerance_kmh)
+    def share(self, located: Iterable[Located], gap_us: int) -> Iterator[Passage]:
+        """The passages of all sightings of some vehicles; suspected ones have no outcome yet."""
+        return map(self._decide, bulk.measure(self._roads, located, gap_us, self._pseudonyms))
+
+    def _decide(self, passage: Passage) -> Passage:
+        return policy.decide(passage, self._policies[passage.section_id], self._tolerance_kmh)
 
     def withdrawal(self, passage: Passage) -> Fine:
         """The message that takes the passage's case back."""
@@ -200,9 +185,8 @@ class _MeasureOnce(beam.DoFn):
         self._measure.setup()
 
     def process(self, element: Shared) -> Iterator[Passage | TaggedOutput]:
-        sessions = sessions_of_share(element, self._gap_us)
-        measure, decide = self._measure.in_order, self._measure.decide
-        found = (passage for key, seen in sessions for passage in decide(measure(key, seen)))
+        located = chain.from_iterable(batch.located for batch in element[1])
+        found = self._measure.share(located, self._gap_us)
         while batch := tuple(islice(found, PASSAGES_IN_ELEMENT)):
             self._counters.count(batch)
             yield TaggedOutput(

@@ -72,9 +72,10 @@ class Recorder:
     def records(self, found: Any) -> Sequence[Any]:  # noqa: ANN401 (any output)
         """The records of one element of an output."""
         if isinstance(found, Batch):
-            return [records.sighting_record(one.sighting, one.section_ids, self._pseudonyms) for one in found.located]
+            section_ids = [one.section_ids for one in found.located]
+            return records.sighting_records([one.sighting for one in found.located], section_ids, self._pseudonyms)
         if isinstance(found, Passages):
-            return [records.passage_record(passage, self._pseudonyms) for passage in found.passages]
+            return records.passage_records(found.passages, self._pseudonyms)
         return [found]
 
 
