@@ -1,9 +1,9 @@
 """The passages of many vehicles at once.
 
-Most sessions are plain: every camera of the section from its entry to its exit, or some of them, passed once and in
-driving order, at times that the cameras told, by a vehicle of one region. Those are found and measured as arrays; each
-other session, whatever is unusual about it, is left to passages.py, which also says what a plain one must give: that
-nobody can tell which way a session went is proven by a property test.
+Most sessions are plain: some or all cameras of the section, passed once and in driving order, at times that the cameras
+told, by a vehicle of one region. Those are found and measured as arrays; each other session, whatever is unusual about
+it, is left to passages.py, which also says what a plain one must give: that nobody can tell which way a session went is
+proven by a property test.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pipeline.enforcement import passages, speed
 from pipeline.enforcement.intake import Located
-from pipeline.enforcement.model import Basis, Passage, Sighting, passage_id
+from pipeline.enforcement.model import Basis, Outcome, Passage, Reason, Sighting, passage_id
 from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
 from pipeline.enforcement.sections import Section
 
@@ -50,11 +50,17 @@ class _Seen(NamedTuple):
 
 
 class _Sessions(NamedTuple):
-    """Where in _Seen each session (m) begins and ends, and whether it is plain."""
+    """Where in _Seen each session (m) begins and ends, whether it is plain, and which ends of the section it holds."""
 
     start: Numbers
     end: Numbers
     plain: Truths
+    from_entry: Truths
+    to_exit: Truths
+
+    def spans(self, which: Truths) -> Iterator[tuple[int, int]]:
+        """Starts and ends of some of them."""
+        return zip(self.start[which].tolist(), self.end[which].tolist(), strict=True)
 
 
 def measure(
@@ -68,10 +74,9 @@ def measure(
     if not len(seen.sighting):
         return
     sessions = _sessions(roads, seen, gap_us)
-    yield from _plain_passages(roads, sightings, seen, sessions, pseudonyms)
-    for start, end in zip(
-        sessions.start[~sessions.plain].tolist(), sessions.end[~sessions.plain].tolist(), strict=True
-    ):
+    yield from _whole(roads, sightings, seen, sessions, pseudonyms)
+    yield from _halves(roads, sightings, seen, sessions, pseudonyms)
+    for start, end in sessions.spans(~sessions.plain):
         section = roads.sections[seen.section[start]]
         session = [sightings[index] for index in seen.sighting[start:end].tolist()]
         yield from passages.measure(section, session[0].vehicle_id, session, pseudonyms).passages
@@ -120,16 +125,18 @@ def _sessions(roads: Roads, seen: _Seen, gap_us: int) -> _Sessions:
     end = np.append(start[1:], len(follows))
     onwards = (waited_us > 0) & (np.diff(seen.camera) > 0) & (np.diff(seen.region) == 0)
     usual = seen.timed & (seen.camera != NO_CAMERA) & (~follows | np.concatenate([[False], onwards]))
-    from_entry = seen.camera[start] == 0
-    to_exit = seen.camera[end - 1] == roads.exit_number[seen.section[start]]
-    measurable = roads.distance_m[seen.section[start]] > 0
-    return _Sessions(start, end, np.logical_and.reduceat(usual, start) & from_entry & to_exit & measurable)
+    section = seen.section[start]
+    plain = np.logical_and.reduceat(usual, start) & (roads.distance_m[section] > 0)
+    to_exit = seen.camera[end - 1] == roads.exit_number[section]
+    return _Sessions(start, end, plain, seen.camera[start] == 0, to_exit)
 
 
-def _plain_passages(
+def _whole(
     roads: Roads, sightings: Sequence[Sighting], seen: _Seen, sessions: _Sessions, pseudonyms: Pseudonyms
 ) -> Iterator[Passage]:
-    start, last = sessions.start[sessions.plain], sessions.end[sessions.plain] - 1
+    """Plain sessions from entry to exit."""
+    which = sessions.plain & sessions.from_entry & sessions.to_exit
+    start, last = sessions.start[which], sessions.end[which] - 1
     number = seen.section[start]
     distance_m, travel_time_s = roads.distance_m[number], (seen.time_us[last] - seen.time_us[start]) / 1_000_000
     columns = (
@@ -167,4 +174,28 @@ def _plain_passages(
             leaving,
             min_kmh,
             section.errors,
+        )
+
+
+def _halves(
+    roads: Roads, sightings: Sequence[Sighting], seen: _Seen, sessions: _Sessions, pseudonyms: Pseudonyms
+) -> Iterator[Passage]:
+    """Plain sessions without entry, exit, or both."""
+    for start, end in sessions.spans(sessions.plain & ~(sessions.from_entry & sessions.to_exit)):
+        section = roads.sections[seen.section[start]]
+        first, last = sightings[seen.sighting[start]], sightings[seen.sighting[end - 1]]
+        entry = first if seen.camera[start] == 0 else None
+        leaving = last if seen.camera[end - 1] == len(section.cameras) - 1 else None
+        yield Passage(
+            passage_id(section.section_id, pseudonyms.of(first.vehicle_id, first.time_us), first.time_us),
+            section.section_id,
+            first.vehicle_id,
+            section.limit_kmh,
+            first.time_us,
+            last.time_us,
+            end - start,
+            outcome=Outcome.UNMEASURABLE,
+            reasons=(Reason.ENTRY_MISSING,) * (entry is None) + (Reason.EXIT_MISSING,) * (leaving is None),
+            entry=entry,
+            exit=leaving,
         )

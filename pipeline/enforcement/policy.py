@@ -69,9 +69,10 @@ class Policy(msgspec.Struct, frozen=True):
     def is_over(self, counted_kmh: float, limit_kmh: float) -> bool:
         """Whether the counted speed is as far over the limit as the policy asks."""
         over_kmh = counted_kmh - (limit_kmh if self.fixed_limit_kmh is None else self.fixed_limit_kmh)
+        if over_kmh <= self.more_than_kmh + MARGIN_KMH:
+            return False
         least_kmh = next((least.over_kmh for least in self.least if limit_kmh <= least.limit_up_to_kmh), None)
-        far_enough = least_kmh is None or over_kmh >= least_kmh
-        return over_kmh > self.more_than_kmh + MARGIN_KMH and far_enough
+        return least_kmh is None or over_kmh >= least_kmh
 
     def amount(self, counted_kmh: float, limit_kmh: float) -> float | None:
         """What the policy asks for, in its currency; None where it names nothing."""
@@ -95,10 +96,10 @@ def decide(passage: Passage, policy: Policy, tolerance_kmh: float = 0.0) -> Pass
     mean_kmh = passage.mean_of_points_kmh if policy.counts_mean_of_points else None
     speed_kmh = passage.min_speed_kmh if mean_kmh is None else mean_kmh
     counted_kmh = policy.counted_kmh(speed_kmh)
-    decided = replace(passage, policy=policy.name, counted_speed_kmh=counted_kmh)
     if not policy.is_over(counted_kmh, passage.limit_kmh + tolerance_kmh):
-        return replace(decided, outcome=Outcome.CLEAR)
-    return replace(decided, reasons=tuple(_doubts(passage, policy)))
+        return replace(passage, policy=policy.name, counted_speed_kmh=counted_kmh, outcome=Outcome.CLEAR)
+    doubts = tuple(_doubts(passage, policy))
+    return replace(passage, policy=policy.name, counted_speed_kmh=counted_kmh, reasons=doubts)
 
 
 def _doubts(passage: Passage, policy: Policy) -> Iterable[Reason]:

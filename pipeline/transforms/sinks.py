@@ -223,7 +223,8 @@ class WriteLines(beam.PTransform):
     def expand(self, parts: Parts) -> beam.PCollection[tuple[str, int]]:
         """One JSON object on each line. The parts are joined as bytes, since an engine writes down what it joins."""
         encoded = [self._encoded(found, f"Encode {number}") for number, found in enumerate(parts, 1)]
-        blocks = tuple(one.blocks for one in encoded) | "All blocks" >> beam.Flatten()
+        parts_of_file = tuple(one.blocks for one in encoded)
+        blocks = parts_of_file | "All blocks" >> beam.Flatten() if encoded[1:] else encoded[0].blocks
         _ = blocks | "Count lines" >> beam.Map(count_lines).with_output_types(bytes) | "Write" >> self._write
         return tuple(one.counts for one in encoded) | "All counts" >> beam.Flatten()
 
@@ -247,25 +248,26 @@ class _EncodeBlocks(beam.DoFn):
 
     def setup(self) -> None:
         self._recorder.setup()
-        self._encode = msgspec.json.Encoder().encode
+        self._encode_lines = msgspec.json.Encoder().encode_lines
 
     def start_bundle(self) -> None:
-        self._lines: list[bytes] = []
+        self._records: list[Any] = []
         self._counts: Counter[str] = Counter()
 
     def process(self, found: Any) -> list[bytes] | None:  # noqa: ANN401 (any output)
         found_records = self._recorder.records(found)
-        self._lines.extend(map(self._encode, found_records))
+        self._records.extend(found_records)
         self._counts.update(map(self._name_of, found_records))
-        return [self._block()] if len(self._lines) >= BLOCK_LINES else None
+        return [self._block()] if len(self._records) >= BLOCK_LINES else None
 
     def _block(self) -> bytes:
-        lines, self._lines = self._lines, []
-        return b"\n".join(lines)
+        """Its last line without its end, which the file's writer adds."""
+        found, self._records = self._records, []
+        return self._encode_lines(found)[:-1]
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         window = GlobalWindow()
-        if self._lines:
+        if self._records:
             yield WindowedValue(self._block(), window.max_timestamp(), [window])
         for counted in sorted(self._counts.items()):
             yield TaggedOutput("counts", WindowedValue(counted, window.max_timestamp(), [window]))
