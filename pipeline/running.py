@@ -11,10 +11,10 @@ from types import FrameType
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner
 
 from pipeline import conservation, dataflow, job_server
+from pipeline.bounded_runner import BoundedRunner
 from pipeline.local_runner import LocalRunner
 from pipeline.options import Settings
 
@@ -46,7 +46,7 @@ def _runner(options: PipelineOptions, *, streaming: bool) -> PipelineRunner:
     if (options.view_as(StandardOptions).runner or "DirectRunner") != "DirectRunner":
         return job_server.runner(options)
     job_server.keep_all_data()
-    return LocalRunner() if streaming else FnApiRunner()
+    return LocalRunner() if streaming else BoundedRunner()
 
 
 def _until_stopped(result: PipelineResult) -> int:

@@ -89,7 +89,9 @@ def test_beam_is_used_by_the_engine_side_alone():
     assert users <= {
         "transforms",
         "jobs",
+        "bounded_runner.py",
         "conservation.py",
+        "earlier_results.py",
         "dataflow.py",
         "declared_options.py",
         "job_server.py",

@@ -1,0 +1,238 @@
+"""Beam's local engine for bounded input that may be larger than memory.
+
+Beam 2.77's FnApiRunner keeps all that goes from one stage to the next in memory, and hands it to the next stage at
+once: more than two kilobytes a sighting. Here it lies in temporary files, and a stage gets it bundle by bundle, each
+bundle of some megabytes by the next worker that is free.
+"""
+
+# ruff: noqa: ANN401 (Beam's own types are Any here)
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import chain
+from threading import Lock
+from typing import Any, NamedTuple, TypeVar
+
+from apache_beam.metrics import monitoring_infos
+from apache_beam.portability import common_urns
+from apache_beam.portability.api.org.apache.beam.model.fn_execution.v1.beam_fn_api_pb2 import InstructionResponse
+from apache_beam.runners.portability.fn_api_runner import execution, fn_runner
+from apache_beam.runners.portability.fn_api_runner.fn_runner import BundleManager, FnApiRunner
+
+Result = TypeVar("Result")
+IN_MEMORY_BYTES = 4 * 1024 * 1024
+BUNDLE_BYTES = 16 * 1024 * 1024
+READS = common_urns.sdf_components.PROCESS_SIZED_ELEMENTS_AND_RESTRICTIONS.urn
+
+
+class BoundedRunner(FnApiRunner):
+    """Runs each stage in several bundles, on data that lies on disk."""
+
+    def run_stages(self, *args: Any, **kwargs: Any) -> Any:
+        """One stage after the other."""
+        with _buffers_on_disk():
+            return super().run_stages(*args, **kwargs)
+
+    def _get_bundle_manager(self, bundle_context_manager: Any) -> BundleManager:
+        tokens = self.get_cache_token_generator(static=False)
+        return _ManyBundles(bundle_context_manager, self._progress_frequency, cache_token_generator=tokens)
+
+
+class _ManyBundles(BundleManager):
+    """Has the workers process a stage's input in bundles of about BUNDLE_BYTES, or of one file's part each."""
+
+    def process_bundle(
+        self, inputs: Mapping[str, Any], expected_outputs: Any, fired_timers: Any, expected_timers: Any, *rest: Any
+    ) -> Any:
+        """The results of all bundles as one."""
+        context = self.bundle_context_manager
+        if len(inputs) != 1 or expected_timers or context.stage.is_stateful():
+            return super().process_bundle(inputs, expected_outputs, fired_timers, expected_timers, *rest)
+        ((name, buffer),) = inputs.items()
+
+        def process(bundle: list[bytes], worker: Any) -> Any:
+            manager = BundleManager(
+                _ContextOfWorker(context, worker),
+                self._progress_frequency,
+                cache_token_generator=self._cache_token_generator,
+            )
+            return manager.process_bundle({name: bundle}, expected_outputs, fired_timers, expected_timers, *rest)
+
+        results = _shared(self._bundles(name, buffer), context.worker_handlers, process)
+        return _as_one([result for result, _ in results]), [split for _, splits in results for split in splits]
+
+    def _bundles(self, name: str, buffer: Iterable[bytes]) -> Generator[list[bytes]]:
+        """At least one, which may be empty."""
+        pieces, most_bytes = buffer, BUNDLE_BYTES
+        if self._reads_files():
+            coder = self.bundle_context_manager.get_input_coder_impl(name)
+            pieces, most_bytes = (coder.encode_all([part]) for data in buffer for part in coder.decode_all(data)), 0
+        gathered: list[bytes] = []
+        n_bytes = 0
+        for piece in pieces:
+            if gathered and n_bytes + len(piece) > most_bytes:
+                yield gathered
+                gathered, n_bytes = [], 0
+            gathered.append(piece)
+            n_bytes += len(piece)
+        yield gathered
+
+    def _reads_files(self) -> bool:
+        steps = self.bundle_context_manager.process_bundle_descriptor.transforms.values()
+        return any(step.spec.urn == READS for step in steps)
+
+
+class _ContextOfWorker:
+    """A stage's context for one of its workers."""
+
+    def __init__(self, context: Any, worker: Any) -> None:
+        self._context, self.worker_handlers = context, [worker]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+
+def _shared(
+    bundles: Generator[list[bytes]], workers: Sequence[Any], process: Callable[[list[bytes], Any], Result]
+) -> list[Result]:
+    """Each worker takes the next bundle when it is free, so that none waits in memory. After an error none is begun."""
+    lock, results = Lock(), []
+
+    def work(worker: Any) -> None:
+        while True:
+            with lock:
+                bundle = next(bundles, None)
+            if bundle is None:
+                return
+            try:
+                results.append(process(bundle, worker))
+            except BaseException:
+                with lock:
+                    bundles.close()
+                raise
+
+    if len(workers) == 1:
+        work(workers[0])  # without a thread, which would only be in the way
+    else:
+        with ThreadPoolExecutor(len(workers)) as pool:
+            list(pool.map(work, workers))
+    return results
+
+
+def _as_one(results: list[InstructionResponse]) -> InstructionResponse:
+    merged = InstructionResponse()
+    for result in results:
+        merged.MergeFrom(result)
+    infos = monitoring_infos.consolidate(chain.from_iterable(one.process_bundle.monitoring_infos for one in results))
+    del merged.process_bundle.monitoring_infos[:]
+    merged.process_bundle.monitoring_infos.extend(infos)
+    return merged
+
+
+@contextmanager
+def _buffers_on_disk() -> Iterator[None]:
+    """While a pipeline runs, what its stages write is kept by the classes below."""
+    beams = {"ListBuffer": execution.ListBuffer, "GroupingBuffer": execution.GroupingBuffer}
+    execution.ListBuffer = fn_runner.ListBuffer = _DataOnDisk
+    execution.GroupingBuffer = _GroupsOnDisk
+    try:
+        yield
+    finally:
+        execution.ListBuffer = fn_runner.ListBuffer = beams["ListBuffer"]
+        execution.GroupingBuffer = beams["GroupingBuffer"]
+
+
+class _Place(NamedTuple):
+    offset: int
+    size: int
+
+
+class _File:
+    """Bytes in a temporary file without a name, which is gone when nobody needs it; in memory while they are few."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, buffering=0)  # noqa: SIM115 (it outlives this call)
+        self._end, self._lock = 0, Lock()
+
+    def put(self, data: bytes) -> _Place:
+        with self._lock:
+            place = _Place(self._end, len(data))
+            self._file.seek(place.offset)
+            self._file.write(data)
+            self._end += len(data)
+        return place
+
+    def get(self, place: _Place) -> bytes:
+        with self._lock:
+            self._file.seek(place.offset)
+            return self._file.read(place.size)
+
+
+class _DataOnDisk(execution.ListBuffer):
+    """Encoded elements, many in each piece of data."""
+
+    def __init__(self, coder_impl: Any) -> None:
+        super().__init__(coder_impl)
+        self._file = _File()
+        self._places: list[_Place] = []
+
+    def copy(self) -> _DataOnDisk:
+        other = _DataOnDisk(self._coder_impl)
+        other._file, other._places = self._file, list(self._places)
+        return other
+
+    def append(self, element: bytes) -> None:
+        self._places.append(self._file.put(element))
+
+    def extend(self, extra: Iterable[bytes]) -> None:
+        for data in extra:
+            self.append(data)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return map(self._file.get, self._places)
+
+    def clear(self) -> None:
+        super().clear()
+        self._file, self._places = _File(), []
+
+
+class _ValuesOnDisk:
+    """The values of one key; those that the engine does not look into, as bytes in the file."""
+
+    def __init__(self, file: _File) -> None:
+        self._file = file
+        self._values: list[Any] = []
+
+    def append(self, value: Any) -> None:
+        self._values.append(self._file.put(value) if isinstance(value, bytes) else value)
+
+    def extend(self, values: Iterable[Any]) -> None:
+        for value in values:
+            self.append(value)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[Any]:
+        for value in self._values:
+            yield self._file.get(value) if isinstance(value, _Place) else value
+
+
+class _GroupsOnDisk(execution.GroupingBuffer):
+    """Values by their key."""
+
+    def __init__(self, *coders_and_windowing: Any) -> None:
+        super().__init__(*coders_and_windowing)
+        self._coders_and_windowing, file = coders_and_windowing, _File()
+        self._table: defaultdict[bytes, _ValuesOnDisk] = defaultdict(lambda: _ValuesOnDisk(file))
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The groups, one after the other, as Beam encodes them."""
+        for key, values in self._table.items():
+            group = _GroupsOnDisk(*self._coders_and_windowing)
+            group._table[key] = values
+            yield from group.partition(1)[0]
