@@ -430,6 +430,27 @@ def test_deprovision_removes_all_but_evidence(names, capsys):
     assert "stays: bucket" in capsys.readouterr().out
 
 
+def test_deprovision_never_removes_a_bucket_that_is_labelled_as_evidence(names, capsys, monkeypatch):
+    """Also where it is named as another one. The local service forgets labels, so they are added to what it tells."""
+    made(names)
+    find = Bucket.find
+
+    def with_labels(self):
+        labels = {"application": "section-speed", "component": self.name.rpartition("-")[2]}
+        found = find(self)
+        return None if found is None else {**found, "labels": labels}
+
+    monkeypatch.setattr(Bucket, "find", with_labels)
+    confused = names._replace(camera_bucket=names.evidence_bucket, evidence_bucket=f"{names.dataset}-other")
+    assert main(["deprovision", "--yes", *options(confused)]) == 0
+    assert f"stays: bucket gs://{names.evidence_bucket}: evidence is never removed" in capsys.readouterr().out
+    client = endpoints.storage_client("local-project")
+    assert client.bucket(names.evidence_bucket).exists()
+    assert main(["deprovision", "--yes", *options(names)]) == 0
+    assert not client.bucket(names.camera_bucket).exists()
+    assert client.bucket(names.evidence_bucket).exists()
+
+
 def test_deprovision_of_nothing_says_so(names, capsys):
     assert main(["deprovision", "--yes", *options(names)]) == 0
     assert "nothing to remove" in capsys.readouterr().out

@@ -17,6 +17,7 @@ LOCATION = "US"
 REGION = "us-central1"
 EVIDENCE_KEPT_DAYS = 365
 APPLICATION = "section-speed"
+EVIDENCE = "evidence"  # the label of what is never removed
 
 Labels = Mapping[str, str]
 
@@ -142,7 +143,7 @@ def plan(names: Resources, location: str = LOCATION, evidence_kept_days: int = E
         buckets=(
             BucketPlan(names.camera_bucket, labels("camera"), location, deleted_after_days=CAMERA_PICTURES_KEPT_DAYS),
             BucketPlan(
-                names.evidence_bucket, labels("evidence"), location, kept_days=evidence_kept_days, versioning=True
+                names.evidence_bucket, labels(EVIDENCE), location, kept_days=evidence_kept_days, versioning=True
             ),
         ),
         dataset=DatasetPlan(names.dataset, labels("warehouse"), location),
