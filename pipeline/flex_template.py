@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.declared_options import DEFAULT_LATENESS, SectionSpeedOptions
+from pipeline.declared_options import DEFAULT_LATENESS, add_options
 
 _PROJECT = "[a-z][-a-z0-9:.]{4,61}[a-z0-9]"
 _NAME = "[A-Za-z][A-Za-z0-9._~+%-]{2,254}"
@@ -103,7 +103,7 @@ def metadata() -> dict[str, Any]:
 def _parameters() -> Iterator[dict[str, Any]]:
     """Those that are needed first, each group together."""
     parser = argparse.ArgumentParser(add_help=False)
-    SectionSpeedOptions._add_argparse_args(parser)
+    add_options(parser)
     found = [
         _parameter(action, str(group.title))
         for group in parser._action_groups

@@ -91,7 +91,6 @@ def test_beam_is_used_by_the_engine_side_alone():
         "jobs",
         "conservation.py",
         "dataflow.py",
-        "declared_options.py",
         "job_server.py",
         "local_reader.py",
         "local_runner.py",

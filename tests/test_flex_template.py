@@ -12,7 +12,7 @@ from google.protobuf import json_format
 
 from pipeline import dataflow as for_dataflow
 from pipeline import flex_template, options, secret
-from pipeline.declared_options import SectionSpeedOptions
+from pipeline.declared_options import add_options
 
 FILE = ROOT / "templates" / "section_speed.json"
 PARAMETERS = {found["name"]: found for found in flex_template.metadata()["parameters"]}
@@ -124,7 +124,7 @@ def test_dataflow_knows_every_field():
 
 def test_every_option_is_described_or_left_out_with_a_reason():
     parser = argparse.ArgumentParser(add_help=False)
-    SectionSpeedOptions._add_argparse_args(parser)
+    add_options(parser)
     own = {action.dest for action in parser._actions}
     assert own == (set(PARAMETERS) - {"sdk_container_image"}) | set(flex_template.LEFT_OUT)
     assert all(flex_template.LEFT_OUT.values())
