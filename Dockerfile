@@ -2,7 +2,11 @@
 # Versions are those of setup.py and templates/requirements.txt; tests/test_image.py holds them together.
 ARG BEAM_VERSION=2.77.0
 ARG PYTHON_VERSION=3.11
-# Google calls `latest` the released launcher; --build-arg LAUNCHER_TAG=... holds on to another one.
+# Google calls `latest` the released launcher, and moves it. To hold on to one, write latest@sha256:... here, with the
+# digest that this prints (gcloud builds submit --tag hands on no --build-arg):
+#   docker buildx imagetools inspect gcr.io/dataflow-templates-base/python311-template-launcher-base:latest
+# Not done so far, since nobody has built with one. Google's list of its releases, by date:
+# https://cloud.google.com/dataflow/docs/reference/flex-templates-base-images
 ARG LAUNCHER_TAG=latest
 
 FROM gcr.io/dataflow-templates-base/python311-template-launcher-base:${LAUNCHER_TAG} AS launcher

@@ -13,6 +13,7 @@ from apache_beam.runners.runner import PipelineResult
 from pipeline.enforcement.model import Outcome, Status
 
 LOST = "the sums do not agree, something was lost: "
+UNIDENTIFIED = "unidentified"  # a part of the located sightings, and no sum of its own
 
 
 class Count(NamedTuple):
@@ -32,11 +33,13 @@ def account(result: PipelineResult, output_dir: str) -> tuple[str, bool]:
         written: dict[str, int] = msgspec.json.decode(file.read())
     sightings, passages = written["sightings_in"], written["passages"]
     read, measured, lines = (_counted(result, namespace) for namespace in ("sightings", "passages", "lines"))
+    unidentified = _counted(result, "sightings", UNIDENTIFIED)
+    nobody = f" ({unidentified.n:,} of no known vehicle)" if unidentified and unidentified.n else ""
     to_write = sightings + passages + sum(written[f"fines_{status}"] for status in Status)
     outcomes = ", ".join(f"{written[f'passages_{outcome}']:,} {outcome}" for outcome in Outcome)
     line = (
         f"{read.n if read else sightings:,} sightings = "
-        f"{written['sightings_stored']:,} stored + {written['rejected']:,} rejected; "
+        f"{written['sightings_stored']:,} stored{nobody} + {written['rejected']:,} rejected; "
         f"{measured.n if measured else passages:,} passages = {outcomes}. Results in {output_dir}"
     )
     doubt, agree = _compared((read, sightings), (measured, passages), (lines, to_write))
@@ -58,12 +61,13 @@ def _compared(*pairs: tuple[Count | None, int]) -> tuple[str, bool]:
     return "", True
 
 
-def _counted(result: PipelineResult, namespace: str) -> Count | None:
-    """The engine's counters of a namespace, added up over all steps; None: it has none."""
+def _counted(result: PipelineResult, namespace: str, part: str | None = None) -> Count | None:
+    """The engine's counters of a namespace, or of a part of it alone, added up over all steps; None: it has none."""
     try:
-        found = result.metrics().query(MetricsFilter().with_namespace(namespace))["counters"]
+        counters = result.metrics().query(MetricsFilter().with_namespace(namespace))["counters"]
     except NotImplementedError:
         return None
+    found = [one for one in counters if (one.key.metric.name == UNIDENTIFIED) == (part == UNIDENTIFIED)]
     final = all(counter.committed is not None for counter in found)
     return Count(sum(map(_value, found)), final) if found else None
 

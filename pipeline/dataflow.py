@@ -19,8 +19,8 @@ from apache_beam.options.pipeline_options import (
 )
 
 from pipeline import secret
-from pipeline.declared_options import SectionSpeedOptions
 from pipeline.option_values import OptionError
+from pipeline.options import SectionSpeedOptions
 
 AT_LEAST_ONCE = "streaming_mode_at_least_once"
 NAMES = ("dataflowrunner", "dataflow")  # as Beam knows it

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from apache_beam.options.pipeline_options import PipelineOptions
-
-from pipeline import secret
-
+PRIVACY_VARIABLE, DEFAULT_PRIVACY_FILE = "SECTION_SPEED_PRIVACY_SECRET", "~/.config/section-speed/privacy.secret"
 # Options that one kind of input ignores have no default here: only so is it known that somebody gave them.
 DEFAULT_LATENESS, DEFAULT_LIMIT, DEFAULT_PREFLIGHT = "24h", "25 mph", "on"
 ONLY_PUBSUB = (
@@ -25,13 +22,10 @@ ONLY_FILES = ("output_dir",)
 _SWITCH = {"true": True, "false": False}
 
 
-class SectionSpeedOptions(PipelineOptions):
-    """Options of the section-speed job. Names of topics, subscriptions and datasets may be short or full."""
-
-    @classmethod
-    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
-        for add in (_add_pubsub, _add_files, _add_roads, _add_proof, _add_privacy, _add_preflight):
-            add(parser)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """All of them, in their groups. Names of topics, subscriptions and datasets may be short or full."""
+    for add in (_add_pubsub, _add_files, _add_roads, _add_proof, _add_privacy, _add_preflight):
+        add(parser)
 
 
 def switch(text: str) -> bool:
@@ -117,8 +111,8 @@ def _add_privacy(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--privacy_secret",
-        default=secret.DEFAULT_FILE,
-        help=f"file with the secret of the pseudonyms, local or gs://; {secret.VARIABLE} goes before it",
+        default=DEFAULT_PRIVACY_FILE,
+        help=f"file with the secret of the pseudonyms, local or gs://; {PRIVACY_VARIABLE} goes before it",
     )
 
 

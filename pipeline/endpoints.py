@@ -6,13 +6,17 @@ VISION_EMULATOR_HOST (host:port) is ours, since the Vision client has none.
 
 from __future__ import annotations
 
+import importlib
 import os
 from functools import cache
+from typing import TYPE_CHECKING
 
 import grpc
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery, pubsub_v1, storage, vision
-from google.cloud.vision_v1.services.image_annotator.transports import ImageAnnotatorGrpcTransport
+from google.cloud import bigquery, pubsub_v1, storage
+
+if TYPE_CHECKING:
+    from google.cloud import vision
 
 
 def publisher() -> pubsub_v1.PublisherClient:
@@ -60,12 +64,16 @@ def _bigquery_client(project: str | None, address: str | None) -> bigquery.Clien
 
 
 def vision_client() -> vision.ImageAnnotatorClient:
-    """A Vision client, the same one for all threads."""
+    """A Vision client, the same one for all threads.
+
+    Its package is imported here, for who reads plates: it takes half a second, and Beam needs the other clients anyway.
+    """
     return _vision_client(os.environ.get("VISION_EMULATOR_HOST"))
 
 
 @cache
 def _vision_client(address: str | None) -> vision.ImageAnnotatorClient:
+    client = importlib.import_module("google.cloud.vision").ImageAnnotatorClient
     if not address:
-        return vision.ImageAnnotatorClient()
-    return vision.ImageAnnotatorClient(transport=ImageAnnotatorGrpcTransport(channel=grpc.insecure_channel(address)))
+        return client()
+    return client(transport=client.get_transport_class("grpc")(channel=grpc.insecure_channel(address)))

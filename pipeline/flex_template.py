@@ -13,12 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.declared_options import DEFAULT_LATENESS, SectionSpeedOptions
+from pipeline.declared_options import DEFAULT_LATENESS, add_options
 
 _PROJECT = "[a-z][-a-z0-9:.]{4,61}[a-z0-9]"
 _NAME = "[A-Za-z][A-Za-z0-9._~+%-]{2,254}"
 _DURATION = r"^[0-9]+(\.[0-9]+)? *(s|min|h|d)$"
 _SPEED = r"^[0-9]+(\.[0-9]+)? *(km/h|mph)$"
+_PRINTED = r"[^][ /\\#?*]"  # in a name of a section: no part of an address, no wildcard
+_SECTION = rf"^{_PRINTED}(({_PRINTED}| ){{0,126}}{_PRINTED})?$"
 _ATTRIBUTE = "^[A-Za-z0-9._-]{1,255}$"
 _TOPIC = f"^projects/{_PROJECT}/topics/{_NAME}$"
 GCS_FILE = "^gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]/.+$"
@@ -51,7 +53,7 @@ FORMS: Mapping[str, Form] = {
     "allowed_lateness": Form("Allowed lateness", regex=_DURATION, default=DEFAULT_LATENESS),
     "dataset": Form("BigQuery dataset", regex=f"^({_PROJECT}[.:])?[A-Za-z0-9_]+$"),
     "sections": Form("Section file", regex=f"{GCS_FILE}|^/template/[a-z_]+[.]yaml$"),
-    "radar_id": Form("Section of sightings without camera"),
+    "radar_id": Form("Section of sightings without camera", regex=_SECTION),
     "speed_limit": Form("Limit without section file", regex=_SPEED),
     "policy": Form("Policy", regex="^[A-Za-z0-9_.-]{1,64}$"),
     "policies": Form("File of policies", regex=GCS_FILE),
@@ -101,7 +103,7 @@ def metadata() -> dict[str, Any]:
 def _parameters() -> Iterator[dict[str, Any]]:
     """Those that are needed first, each group together."""
     parser = argparse.ArgumentParser(add_help=False)
-    SectionSpeedOptions._add_argparse_args(parser)
+    add_options(parser)
     found = [
         _parameter(action, str(group.title))
         for group in parser._action_groups

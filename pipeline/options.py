@@ -17,7 +17,7 @@ from google.api_core.exceptions import GoogleAPIError
 
 from pipeline import option_values as values
 from pipeline import policies, secret
-from pipeline.declared_options import DEFAULT_LATENESS, DEFAULT_LIMIT, ONLY_FILES, ONLY_PUBSUB, SectionSpeedOptions
+from pipeline.declared_options import DEFAULT_LATENESS, DEFAULT_LIMIT, ONLY_FILES, ONLY_PUBSUB, add_options
 from pipeline.enforcement import sections
 from pipeline.enforcement.intake import Intake
 from pipeline.enforcement.policy import Policy
@@ -29,6 +29,14 @@ _log = logging.getLogger(__name__)
 LOCAL_RUNNERS = ("DirectRunner", "BundleBasedDirectRunner", "FnApiRunner", "PrismRunner")
 MAX_SESSION_GAP_H = 24
 MAX_TOLERANCE_KMH = 300
+
+
+class SectionSpeedOptions(PipelineOptions):
+    """The declared options, as Beam keeps them with its own."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        add_options(parser)
 
 
 class Settings(NamedTuple):
@@ -61,25 +69,12 @@ class _Parser(argparse.ArgumentParser):
         raise OptionError(message.removeprefix("argument "))
 
 
-def _print_help() -> NoReturn:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline [section-speed]",
-        description="Sightings in, fines out.",
-        epilog="Every option of Apache Beam works too, such as --runner.",
-    )
-    SectionSpeedOptions._add_argparse_args(parser)
-    parser.parse_args(["--help"])
-    raise SystemExit(0)
-
-
 def parse(argv: Sequence[str]) -> PipelineOptions:
     """The options of a command line. Raises OptionError for an option that neither we nor Beam know.
 
     A template's launcher may add options of its own, which must not end the launch; those of people were checked
     against the template before.
     """
-    if {"-h", "--help"} & set(argv):
-        _print_help()
     parser = _Parser(add_help=False, allow_abbrev=False)
     for known in PipelineOptions.__subclasses__():
         known._add_argparse_args(parser)

@@ -14,9 +14,9 @@ from typing import NamedTuple, TextIO
 
 from pipeline import looks
 from pipeline import option_values as values
-from pipeline.declared_options import DEFAULT_PREFLIGHT, SectionSpeedOptions
+from pipeline.declared_options import DEFAULT_PREFLIGHT
 from pipeline.looks import Look, NotReadyError
-from pipeline.options import Settings
+from pipeline.options import SectionSpeedOptions, Settings
 
 DEADLINE_S = 8.0  # for all looks together; each has LOOK_TIMEOUT_S for its own request
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pipeline import endpoints
 from pipeline.deployment import plan as planning
@@ -10,7 +10,7 @@ from pipeline.deployment.buckets import Bucket
 from pipeline.deployment.dataset import warehouse
 from pipeline.deployment.messaging import Subscription, Topic
 from pipeline.deployment.plan import Plan, Resources
-from pipeline.deployment.steps import Resource, Step, reconcile
+from pipeline.deployment.steps import Found, Resource, Step, reconcile
 
 
 def provision(deployment: Resources | Plan, *, dry_run: bool = False) -> Iterator[Step]:
@@ -23,9 +23,17 @@ def provision(deployment: Resources | Plan, *, dry_run: bool = False) -> Iterato
         yield reconcile(resource, dry_run=dry_run)
 
 
-def removable(wanted: Plan) -> list[Resource]:
-    """What of the plan exists and may be removed, in the order in which it can be. The evidence bucket never may."""
-    return [one for one in reversed(list(resources(wanted))) if not _is_evidence(one, wanted) and _is_whole(one)]
+def standing(wanted: Plan) -> tuple[list[Resource], list[Resource]]:
+    """What of the plan exists: what may be removed, in the order in which it can be, and the evidence, which never may.
+
+    Tables and views go with their dataset.
+    """
+    removable: list[Resource] = []
+    evidence: list[Resource] = []
+    for one in reversed(list(resources(wanted))):
+        if one.kind not in ("table", "view") and (found := one.find()) is not None:
+            (evidence if _is_evidence(one, found, wanted) else removable).append(one)
+    return removable, evidence
 
 
 def resources(wanted: Plan) -> Iterator[Resource]:
@@ -38,10 +46,8 @@ def resources(wanted: Plan) -> Iterator[Resource]:
     yield from warehouse(endpoints.bigquery_client(wanted.project), wanted.project, wanted.dataset)
 
 
-def _is_evidence(resource: Resource, wanted: Plan) -> bool:
-    return resource.name in {f"gs://{bucket.name}" for bucket in wanted.buckets if bucket.kept_days is not None}
-
-
-def _is_whole(resource: Resource) -> bool:
-    """Whether it exists, and is not removed with another: tables and views go with their dataset."""
-    return resource.kind not in ("table", "view") and resource.find() is not None
+def _is_evidence(resource: Resource, found: Found, wanted: Plan) -> bool:
+    """By the plan, or by its own label: somebody may have named a bucket of evidence as that of the cameras."""
+    labels = found.get("labels")
+    labelled = isinstance(labels, Mapping) and labels.get("component") == planning.EVIDENCE
+    return labelled or resource.name in {f"gs://{one.name}" for one in wanted.buckets if one.kept_days is not None}

@@ -11,10 +11,10 @@ from pathlib import Path
 from apache_beam.io.filesystems import FileSystems
 from google.api_core.exceptions import GoogleAPIError
 
+from pipeline.declared_options import PRIVACY_VARIABLE
 from pipeline.enforcement.privacy import IN_CLEAR, MIN_SECRET_BYTES, Pseudonyms
 
-VARIABLE = "SECTION_SPEED_PRIVACY_SECRET"
-DEFAULT_FILE = "~/.config/section-speed/privacy.secret"
+VARIABLE = PRIVACY_VARIABLE
 _NEW_SECRET_BYTES = 32
 
 

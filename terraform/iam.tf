@@ -25,6 +25,7 @@ locals {
     { account = "worker", role = "roles/storage.objectViewer", bucket = "evidence" },
     { account = "cameras", role = "roles/storage.objectCreator", bucket = "camera" },
     { account = "fines-reader", role = "roles/storage.objectViewer", bucket = "evidence" },
+    { account = "worker", role = "roles/storage.objectUser", bucket = "dataflow" },
   ]
   table_grants = [
     { account = "worker", role = "roles/bigquery.dataEditor", table = "sightings" },
@@ -36,6 +37,9 @@ locals {
     { account = "analyst", role = "roles/bigquery.dataViewer", table = "latest_sightings" },
     { account = "analyst", role = "roles/bigquery.dataViewer", table = "latest_passages" },
   ]
+  repository_grants = [
+    { account = "worker", role = "roles/artifactregistry.reader" },
+  ]
   # There is no resource of their own to bind these to.
   project_grants = [
     { account = "worker", role = "roles/dataflow.worker" },
@@ -43,7 +47,12 @@ locals {
     { account = "analyst", role = "roles/bigquery.jobUser" },
   ]
 
-  buckets = { camera = google_storage_bucket.camera.name, evidence = google_storage_bucket.evidence.name }
+  # Dataflow's bucket and the repository of its image are made before this: the image needs them first.
+  buckets = {
+    camera   = google_storage_bucket.camera.name
+    evidence = google_storage_bucket.evidence.name
+    dataflow = coalesce(var.dataflow_bucket, "${var.project_id}-dataflow")
+  }
   members = merge(
     { for name, account in google_service_account.accounts : name => account.member },
     { pubsub = "serviceAccount:service-${data.google_project.project.number}@gcp-sa-pubsub.iam.gserviceaccount.com" },
@@ -78,6 +87,14 @@ resource "google_storage_bucket_iam_member" "buckets" {
   bucket   = local.buckets[each.value.bucket]
   role     = each.value.role
   member   = local.members[each.value.account]
+}
+
+resource "google_artifact_registry_repository_iam_member" "repositories" {
+  for_each   = { for grant in local.repository_grants : "${grant.account} ${grant.role}" => grant }
+  location   = var.region
+  repository = var.image_repository
+  role       = each.value.role
+  member     = local.members[each.value.account]
 }
 
 resource "google_bigquery_table_iam_member" "tables" {

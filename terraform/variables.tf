@@ -71,3 +71,21 @@ variable "dataset" {
   type    = string
   default = "section_speed"
 }
+
+variable "dataflow_bucket" {
+  type        = string
+  default     = null
+  description = "For the files of Dataflow's jobs; must exist. Default: PROJECT-dataflow."
+}
+
+variable "image_repository" {
+  type        = string
+  default     = "section-speed"
+  description = "Repository of the image that Dataflow runs; must exist in the region."
+}
+
+variable "region" {
+  type        = string
+  default     = "us-central1"
+  description = "Region of the image repository, and of Dataflow."
+}

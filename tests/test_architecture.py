@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import apache_beam as beam
@@ -93,7 +95,6 @@ def test_beam_is_used_by_the_engine_side_alone():
         "conservation.py",
         "earlier_results.py",
         "dataflow.py",
-        "declared_options.py",
         "job_server.py",
         "local_reader.py",
         "local_runner.py",
@@ -104,6 +105,14 @@ def test_beam_is_used_by_the_engine_side_alone():
         "running.py",
         "secret.py",
     }
+
+
+def test_run_that_reads_no_plates_imports_no_reader():
+    code = "import sys, pipeline.jobs.section_speed; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    imported = set(found.stdout.split())
+    assert {"pipeline.endpoints", "pipeline.transforms.pictures", "apache_beam"} <= imported
+    assert not [name for name in imported if name.startswith("google.cloud.vision")]
 
 
 def test_addresses_of_services_are_known_in_one_module():

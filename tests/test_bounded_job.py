@@ -387,3 +387,14 @@ def test_every_true_passage_is_found_within_five_hundredths():
     assert passages.keys() == truth.keys()
     assert all(passages[name]["avg_speed"] == pytest.approx(kmh, abs=1e-3) for name, kmh in truth.items())
     assert {item["vehicle_id"] for item in found.fines} == {name for name, kmh in truth.items() if kmh > 40}
+
+
+def test_sightings_of_no_known_vehicle_are_stored_and_never_paired(capfd):
+    """Two vehicles under one placeholder, so close that one vehicle would have been too fast."""
+    Path("sections.yaml").write_text(SECTIONS)
+    unread = [line(vehicle, camera, at_s) for vehicle in ("UNREAD", "??????") for camera, at_s in ((1, 0), (2, 5))]
+    Path("in.ndjson").write_bytes(b"\n".join([*unread, line("A", 1, 0), line("A", 2, 5)]))
+    found = run()
+    assert (found.summary["sightings_stored"], found.summary["rejected"]) == (6, 0)
+    assert (found.summary["passages_review"], found.summary["passages"]) == (1, 2)  # both of A, one in each section
+    assert "6 sightings = 6 stored (4 of no known vehicle) + 0 rejected; " in capfd.readouterr().err

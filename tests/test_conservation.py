@@ -36,7 +36,7 @@ class Finished:
         (namespace,) = wanted.namespaces
         return {
             "counters": [
-                MetricResult(MetricKey("step", MetricName(namespace, name)), *values)
+                MetricResult(MetricKey("step", MetricName(namespace, name.split("_")[-1])), *values)
                 for name, values in self._counters.items()
                 if name.startswith(namespace)
             ]
@@ -62,6 +62,16 @@ def test_counter_committed_at_zero_and_never_attempted(said):
     )
     assert agree
     assert line.startswith("10 sightings = 10 stored")
+
+
+def test_sightings_of_no_known_vehicle_are_told_and_are_a_part_of_the_stored_ones(said):
+    parts = {"sightings": (10, 10), "sightings_rejected": (0, 0), "passages": (4, 4), "lines": (15, 15)}
+    line, agree = said(Finished(**parts, sightings_unidentified=(3, 3)))
+    assert agree
+    assert line.startswith("10 sightings = 10 stored (3 of no known vehicle) + 0 rejected; ")
+    line, agree = said(Finished(**parts, sightings_unidentified=(0, 0)))
+    assert agree
+    assert line.startswith("10 sightings = 10 stored + 0 rejected; ")
 
 
 @pytest.mark.parametrize(

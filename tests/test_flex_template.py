@@ -12,7 +12,7 @@ from google.protobuf import json_format
 
 from pipeline import dataflow as for_dataflow
 from pipeline import flex_template, options, secret
-from pipeline.declared_options import SectionSpeedOptions
+from pipeline.declared_options import add_options
 
 FILE = ROOT / "templates" / "section_speed.json"
 PARAMETERS = {found["name"]: found for found in flex_template.metadata()["parameters"]}
@@ -35,6 +35,7 @@ ALLOWED = {
     "allowed_lateness": ["24h", "1.5 d", "90s", "10min"],
     "dataset": ["section_speed", "project-1.section_speed", "project-1:section_speed"],
     "sections": ["gs://roads-config/sections/v1.yaml", "/template/sections.yaml"],
+    "radar_id": ["M30", "7", "First Avenue, E 20th to E 26th", "A-B_c.d:e", "Straße", "x" * 128],
     "speed_limit": ["25 mph", "40.5 km/h"],
     "tolerance": ["3 km/h", "0 km/h", "2mph"],
     "session_gap": ["30s", "2min"],
@@ -55,6 +56,7 @@ REFUSED = {
     "allowed_lateness": ["24", "1 week", "-1h"],
     "dataset": ["section-speed", "a.b.c-d"],
     "sections": ["sections.yaml", "https://example.com/sections.yaml"],
+    "radar_id": ["a/b", "a\\b", "a#b", "why?", "M*", "M[1", "M1]", " M30", "M30 ", " ", "x" * 129],
     "speed_limit": ["40", "40 kph"],
     "tolerance": ["3", "-3 km/h"],
     "session_gap": ["30", "soon"],
@@ -122,7 +124,7 @@ def test_dataflow_knows_every_field():
 
 def test_every_option_is_described_or_left_out_with_a_reason():
     parser = argparse.ArgumentParser(add_help=False)
-    SectionSpeedOptions._add_argparse_args(parser)
+    add_options(parser)
     own = {action.dest for action in parser._actions}
     assert own == (set(PARAMETERS) - {"sdk_container_image"}) | set(flex_template.LEFT_OUT)
     assert all(flex_template.LEFT_OUT.values())

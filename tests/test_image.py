@@ -66,6 +66,23 @@ def test_launcher_boot_and_interpreter_are_of_one_python():
     assert {found.replace(":", "").replace(".", "") for found in pythons} == {"python311"}
 
 
+def test_launcher_is_chosen_in_one_place():
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    (chosen,) = re.findall(r"^ARG LAUNCHER_TAG=(\S+)$", text, re.MULTILINE)
+    assert re.fullmatch(r"[\w.-]+(@sha256:[0-9a-f]{64})?", chosen)
+    (line,) = [line for line in text.splitlines() if line.startswith("FROM") and "launcher-base" in line]
+    assert "launcher-base:${LAUNCHER_TAG} " in line
+
+
+def test_launcher_may_be_held_by_its_digest(tmp_path):
+    held = tmp_path / "Dockerfile"
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    held.write_text(re.sub("(?m)^ARG LAUNCHER_TAG=.*", f"ARG LAUNCHER_TAG=latest@sha256:{'0' * 64}", text))
+    found = lint(held)
+    assert (found.stdout + found.stderr, found.returncode) == ("", 0)
+    assert any(f"launcher-base:latest@sha256:{'0' * 64} AS launcher" in one.text for one in instructions(held))
+
+
 def test_version_of_the_image_is_that_of_the_package():
     assert f'org.opencontainers.image.version="{__version__}"' in all_of("LABEL")[0]
     assert setup_arguments()["version"] == __version__

@@ -53,6 +53,20 @@ def test_camera_of_no_section_is_stored_for_none():
     assert one(camera_id="SPARE").section_ids == ()
 
 
+def test_sighting_of_no_known_vehicle_is_stored_for_none():
+    """Its camera and section are checked all the same."""
+    found = one(camera_id="G1", vehicle_id="NO_PLATE")
+    assert (found.section_ids, found.sighting.location) == ((), (40.74, -73.99))
+    assert one(camera_id="G2", radar_id="G1-G3", vehicle_id="??????").section_ids == ()
+    assert one(location=[40.74, -73.99], radar_id="track", vehicle_id="0000000").section_ids == ()
+    assert refusal(one(camera_id="G9", vehicle_id="UNKNOWN")) == ("locate", "unknown_camera", "camera_id")
+
+
+@pytest.mark.parametrize("vehicle_id", ["0", "7", "1111"])
+def test_number_of_a_tracker_is_an_identity(vehicle_id):
+    assert one(location=[40.74, -73.99], radar_id="track", vehicle_id=vehicle_id).section_ids == ("track",)
+
+
 def test_radar_id_chooses_among_the_sections_of_its_camera():
     assert one(camera_id="G2", radar_id="G1-G3").section_ids == ("G1-G3",)
 

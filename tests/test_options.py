@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import option_values, options, secret
 from pipeline.enforcement.survey import SectionError
-from pipeline.jobs import main
+from pipeline.jobs import JOBS, main
 from pipeline.option_values import OptionError
 from pipeline.options import Settings
 
@@ -315,6 +315,23 @@ def test_help_is_no_mistake(capsys):
     assert ended.value.code in (0, None)
     assert "--input_subscription" in printed.out
     assert printed.err == ""
+
+
+@pytest.mark.parametrize("job", [(), *((name,) for name in JOBS)])
+def test_help_waits_for_neither_the_engine_nor_a_client(job):
+    found = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "pipeline", *job, "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert found.stdout.startswith("usage: python -m pipeline ")
+    imported = {line.rpartition("|")[2].strip() for line in found.stderr.splitlines()}
+    assert "pipeline.command_lines" in imported
+    heavy = ("apache_beam", "google", "grpc", "numpy", "pipeline.enforcement")
+    assert not [name for name in imported if name.startswith(heavy)]
 
 
 def test_error_types_are_ours():

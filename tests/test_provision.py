@@ -30,13 +30,10 @@ def names(cloud, monkeypatch):
         monkeypatch.setenv(name, value)
     mark = f"provision{next(numbers)}"
     defaults = Resources.named_after("local-project")
-    return Resources(
-        "local-project",
-        *(f"{mark}-{name}" for name in defaults[1:-3]),
-        camera_bucket=f"{mark}-camera",
-        evidence_bucket=f"{mark}-evidence",
-        dataset=mark,
-    )
+    own = {
+        name: f"{mark}-{value}" for name, value in defaults._asdict().items() if name.endswith(("topic", "scription"))
+    }
+    return defaults._replace(**own, camera_bucket=f"{mark}-camera", evidence_bucket=f"{mark}-evidence", dataset=mark)
 
 
 def options(names):
@@ -352,6 +349,28 @@ def test_no_role_is_broader_than_its_resource_but_where_there_is_no_other(names)
     assert not {grant.role for grant in roles.grants(names)} & {"roles/owner", "roles/editor", "roles/pubsub.editor"}
 
 
+def test_dataflow_reads_one_repository_and_writes_one_bucket(names):
+    own = names._replace(dataflow_bucket="b-1", image_repository="images", region="europe-west1")
+    of_dataflow = {
+        (grant.kind, grant.resource): (grant.role, roles.command(grant, "project-1"))
+        for grant in roles.grants(own)
+        if grant.kind == roles.REPOSITORY or grant.resource == "b-1"
+    }
+    who = "--member=serviceAccount:section-speed-worker@project-1.iam.gserviceaccount.com"
+    assert of_dataflow == {
+        (roles.REPOSITORY, "europe-west1/images"): (
+            "roles/artifactregistry.reader",
+            f"gcloud artifacts repositories add-iam-policy-binding images {who} --role=roles/artifactregistry.reader "
+            "--location=europe-west1 --project=project-1",
+        ),
+        (roles.BUCKET, "b-1"): (
+            "roles/storage.objectUser",
+            f"gcloud storage buckets add-iam-policy-binding gs://b-1 {who} --role=roles/storage.objectUser "
+            "--project=project-1",
+        ),
+    }
+
+
 def test_nobody_may_delete_or_replace_evidence(names):
     on_evidence = {grant.role for grant in roles.grants(names) if grant.resource == names.evidence_bucket}
     assert on_evidence == {"roles/storage.objectCreator", "roles/storage.objectViewer"}
@@ -367,6 +386,13 @@ def test_analyst_sees_no_table_with_plates(names):
     [
         ("--evidence_kept_days=0", "--evidence_kept_days: found '0'; allowed: a whole number from 1 to 36500"),
         ("--evidence_kept_days=forever", "--evidence_kept_days: found 'forever'"),
+        ("--region=the moon", "--region: found 'the moon'; allowed: a region of Google Cloud"),
+        ("--image_repository=a/b", "--image_repository: found 'a/b'; allowed: up to 63"),
+        (
+            "--dataflow_bucket=local-project-evidence",
+            "--dataflow_bucket: found 'local-project-evidence', which holds pictures",
+        ),
+        ("--dataflow_bucket=gs://b/tmp", "--dataflow_bucket: found 'gs://b/tmp'; allowed: BUCKET"),
         ("--location=the moon", "--location: found 'the moon'; allowed: a place of Google Cloud"),
         (
             "--evidence_bucket=local-project-camera",
@@ -402,6 +428,27 @@ def test_deprovision_removes_all_but_evidence(names, capsys):
     assert after == {f"gs://{names.evidence_bucket}"}
     assert client.bucket(names.evidence_bucket).blob("a.jpg").exists()
     assert "stays: bucket" in capsys.readouterr().out
+
+
+def test_deprovision_never_removes_a_bucket_that_is_labelled_as_evidence(names, capsys, monkeypatch):
+    """Also where it is named as another one. The local service forgets labels, so they are added to what it tells."""
+    made(names)
+    find = Bucket.find
+
+    def with_labels(self):
+        labels = {"application": "section-speed", "component": self.name.rpartition("-")[2]}
+        found = find(self)
+        return None if found is None else {**found, "labels": labels}
+
+    monkeypatch.setattr(Bucket, "find", with_labels)
+    confused = names._replace(camera_bucket=names.evidence_bucket, evidence_bucket=f"{names.dataset}-other")
+    assert main(["deprovision", "--yes", *options(confused)]) == 0
+    assert f"stays: bucket gs://{names.evidence_bucket}: evidence is never removed" in capsys.readouterr().out
+    client = endpoints.storage_client("local-project")
+    assert client.bucket(names.evidence_bucket).exists()
+    assert main(["deprovision", "--yes", *options(names)]) == 0
+    assert not client.bucket(names.camera_bucket).exists()
+    assert client.bucket(names.evidence_bucket).exists()
 
 
 def test_deprovision_of_nothing_says_so(names, capsys):

@@ -51,7 +51,9 @@ class Vision:
         self.calls: list[list[str]] = []
 
     def batch_annotate_images(self, requests, **_: object) -> vision.BatchAnnotateImagesResponse:
-        urls = [request.image.source.gcs_image_uri for request in requests]
+        taken = vision.BatchAnnotateImagesRequest(requests=requests).requests  # as the real client takes them
+        assert {feature.type_.name for request in taken for feature in request.features} == {"TEXT_DETECTION"}
+        urls = [request.image.source.gcs_image_uri for request in taken]
         self.calls.append(urls)
         return vision.BatchAnnotateImagesResponse(responses=self._answers(urls))
 

@@ -195,6 +195,7 @@ GRANTS = {
     "google_pubsub_topic_iam_member": roles.TOPIC,
     "google_pubsub_subscription_iam_member": roles.SUBSCRIPTION,
     "google_storage_bucket_iam_member": roles.BUCKET,
+    "google_artifact_registry_repository_iam_member": roles.REPOSITORY,
     "google_bigquery_table_iam_member": roles.TABLE,
     "google_project_iam_member": roles.PROJECT,
 }
@@ -207,6 +208,7 @@ def granted(kind):
         roles.TOPIC: lambda grant: ways[grant["topic"]]["topic"],
         roles.SUBSCRIPTION: lambda grant: ways[grant["subscription"]]["subscription"],
         roles.BUCKET: lambda grant: f"{PROJECT}-{grant['bucket']}",
+        roles.REPOSITORY: lambda _: f"{variables()['region']}/{variables()['image_repository']}",
         roles.TABLE: lambda grant: f"{NAMES.dataset}.{grant['table']}",
         roles.PROJECT: lambda _: PROJECT,
     }
@@ -231,6 +233,14 @@ def test_each_role_is_bound_to_its_resource_and_added_to_what_others_granted():
         assert content["member"] == "${local.members[each.value.account]}"
 
 
+def test_repository_and_bucket_of_dataflow_are_those_of_the_variables():
+    (content,) = [
+        found for (kind, _), found in blocks("resource") if kind == "google_artifact_registry_repository_iam_member"
+    ]
+    assert (content["location"], content["repository"]) == ("${var.region}", "${var.image_repository}")
+    assert plain(local_values()["buckets"])["dataflow"] == NAMES.dataflow_bucket
+
+
 def test_accounts_are_those_that_roles_name():
     found = {one["account_id"] for one in resources("google_service_account")}
     accounts = {grant.account for grant in roles.grants(NAMES)} - {roles.PUBSUB}
@@ -246,5 +256,5 @@ def test_nothing_else_is_made():
 def test_variables_are_the_options_of_provision():
     options = set(Resources._fields) - {"project"} | {"project_id", "location", "evidence_kept_days"}
     assert variables().keys() == options
-    for name in options & set(Resources._fields) - {"camera_bucket", "evidence_bucket"}:
+    for name in options & set(Resources._fields) - {"camera_bucket", "evidence_bucket", "dataflow_bucket"}:
         assert variables()[name] == getattr(NAMES, name)

@@ -297,8 +297,10 @@ def test_edem_view_hides_the_plate_of_a_driver_who_was_cleared(client, dataset):
 
 def test_provisioning_again_changes_nothing(client):
     mark = f"again{next(numbers)}"
-    others = (f"{mark}-{name}" for name in Resources.named_after("local-project")[1:-1])
-    wanted = Resources("local-project", *others, dataset=mark)
+    names = Resources.named_after("local-project")._asdict()
+    wanted = Resources(
+        **{name: f"{mark}-{value}" for name, value in names.items()} | {"project": "local-project", "dataset": mark}
+    )
     first, second = list(provision(wanted)), list(provision(wanted))
     assert [step.name for step in first] == [step.name for step in second]
     assert {step.outcome for step in second} == {"exists"}

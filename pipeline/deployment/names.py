@@ -12,6 +12,12 @@ from pipeline.deployment.plan import Plan, Resources
 from pipeline.option_values import OptionError
 
 MAX_KEPT_DAYS = 36_500  # a hundred years; Cloud Storage allows no more
+_PLACE = r"[A-Za-z]+(-[A-Za-z]+\d+)?"
+# Names that are no paths and belong to no other project: their form, in an expression and in words.
+_PLAIN = {
+    "image_repository": (r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", "up to 63 of a-z 0-9 -, a letter first and no - last"),
+    "region": (_PLACE, "a region of Google Cloud, e.g. europe-west1"),
+}
 
 
 def add_names(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +51,12 @@ def names_and_plan(args: argparse.Namespace) -> tuple[Resources, Plan]:
             f"--evidence_bucket: found {names.evidence_bucket!r}, the camera bucket, which is emptied every day; "
             "allowed: another bucket"
         )
-    if not re.fullmatch(r"[A-Za-z]+(-[A-Za-z]+\d+)?", args.location):
+    if names.dataflow_bucket in (names.camera_bucket, names.evidence_bucket):
+        raise OptionError(
+            f"--dataflow_bucket: found {names.dataflow_bucket!r}, which holds pictures, and the worker may delete what "
+            "is in Dataflow's; allowed: another bucket"
+        )
+    if not re.fullmatch(_PLACE, args.location):
         raise OptionError(
             f"--location: found {args.location!r}; allowed: a place of Google Cloud, e.g. EU, europe-west1"
         )
@@ -54,6 +65,8 @@ def names_and_plan(args: argparse.Namespace) -> tuple[Resources, Plan]:
 
 def _name(option: str, found: str, project: str) -> str:
     """The short name; a full one must be in this project."""
+    if option in _PLAIN:
+        return _plain(option, found)
     if option.endswith("_bucket"):
         return values.bucket_name(found, f"--{option}") or found
     if option == "dataset":
@@ -65,6 +78,13 @@ def _name(option: str, found: str, project: str) -> str:
     if own != project:
         raise OptionError(f"--{option}: found {found!r}, in {own}; allowed: a name in {project}, the --project_id")
     return short
+
+
+def _plain(option: str, found: str) -> str:
+    form, allowed = _PLAIN[option]
+    if not re.fullmatch(form, found):
+        raise OptionError(f"--{option}: found {found!r}; allowed: {allowed}")
+    return found
 
 
 def _days(text: str) -> int:

@@ -14,14 +14,20 @@ RETRY_S = (10, 600)  # least and longest wait before a message is delivered agai
 DELIVERY_ATTEMPTS = 100
 CAMERA_PICTURES_KEPT_DAYS = 1
 LOCATION = "US"
+REGION = "us-central1"
 EVIDENCE_KEPT_DAYS = 365
 APPLICATION = "section-speed"
+EVIDENCE = "evidence"  # the label of what is never removed
 
 Labels = Mapping[str, str]
 
 
 class Resources(NamedTuple):
-    """Names of a deployment: short names inside one project; buckets are global."""
+    """Names of a deployment: short names inside one project; buckets are global.
+
+    Dataflow's own bucket and the repository of its image, in its region, are made before the image is: here they are
+    only granted.
+    """
 
     project: str
     input_topic: str
@@ -35,6 +41,9 @@ class Resources(NamedTuple):
     camera_bucket: str
     evidence_bucket: str
     dataset: str
+    dataflow_bucket: str
+    image_repository: str
+    region: str
 
     @classmethod
     def named_after(cls, project: str) -> Resources:
@@ -52,6 +61,9 @@ class Resources(NamedTuple):
             camera_bucket=f"{project}-camera",
             evidence_bucket=f"{project}-evidence",
             dataset="section_speed",
+            dataflow_bucket=f"{project}-dataflow",
+            image_repository="section-speed",
+            region=REGION,
         )
 
 
@@ -131,7 +143,7 @@ def plan(names: Resources, location: str = LOCATION, evidence_kept_days: int = E
         buckets=(
             BucketPlan(names.camera_bucket, labels("camera"), location, deleted_after_days=CAMERA_PICTURES_KEPT_DAYS),
             BucketPlan(
-                names.evidence_bucket, labels("evidence"), location, kept_days=evidence_kept_days, versioning=True
+                names.evidence_bucket, labels(EVIDENCE), location, kept_days=evidence_kept_days, versioning=True
             ),
         ),
         dataset=DatasetPlan(names.dataset, labels("warehouse"), location),

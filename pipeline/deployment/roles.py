@@ -13,13 +13,22 @@ from typing import NamedTuple
 from pipeline.deployment.plan import Resources
 
 TOPIC, SUBSCRIPTION, BUCKET, TABLE, PROJECT = "topic", "subscription", "bucket", "table", "project"
+REPOSITORY = "repository"
 WORKER, CAMERAS, FINES_READER, OPERATOR, ANALYST = "worker", "cameras", "fines-reader", "operator", "analyst"
 PUBSUB = "pubsub"  # Pub/Sub's own service agent
 PSEUDONYMOUS = ("sightings", "passages", "latest_sightings", "latest_passages")
 
+_GROUPS = {
+    TOPIC: "pubsub topics",
+    SUBSCRIPTION: "pubsub subscriptions",
+    BUCKET: "storage buckets",
+    REPOSITORY: "artifacts repositories",
+    PROJECT: "projects",
+}
+
 
 class Grant(NamedTuple):
-    """A role for an account on one resource (for a project: on all of it), and why."""
+    """A role for an account on one resource (for a project: on all of it), and why. A repository is REGION/NAME."""
 
     account: str
     role: str
@@ -30,7 +39,7 @@ class Grant(NamedTuple):
 
 def grants(names: Resources) -> tuple[Grant, ...]:
     """All grants of a deployment."""
-    return (*_worker(names), *_cameras(names), *_people(names), *_service_agent(names))
+    return (*_worker(names), *_dataflow(names), *_cameras(names), *_people(names), *_service_agent(names))
 
 
 def _worker(names: Resources) -> Iterator[Grant]:
@@ -50,13 +59,26 @@ def _worker(names: Resources) -> Iterator[Grant]:
     yield Grant(WORKER, "roles/storage.objectViewer", BUCKET, names.evidence_bucket, "compares what is kept already")
     for table in ("sightings", "passages", "fines", "rejected"):
         yield Grant(WORKER, "roles/bigquery.dataEditor", TABLE, f"{names.dataset}.{table}", "adds rows")
-    yield Grant(WORKER, "roles/dataflow.worker", PROJECT, names.project, "runs as a Dataflow worker")
     yield Grant(
         WORKER,
         "roles/serviceusage.serviceUsageConsumer",
         PROJECT,
         names.project,
         "has plates read: Vision has no role, it counts against the project's quota",
+    )
+
+
+def _dataflow(names: Resources) -> Iterator[Grant]:
+    """What the same account needs as the launcher of a template and as a worker on Dataflow, and nowhere else."""
+    images = f"{names.region}/{names.image_repository}"
+    yield Grant(WORKER, "roles/dataflow.worker", PROJECT, names.project, "runs as a Dataflow worker")
+    yield Grant(WORKER, "roles/artifactregistry.reader", REPOSITORY, images, "launcher and workers fetch their image")
+    yield Grant(
+        WORKER,
+        "roles/storage.objectUser",
+        BUCKET,
+        names.dataflow_bucket,
+        "reads its configuration, keeps the staged graph and temporary files, and deletes them",
     )
 
 
@@ -106,13 +128,13 @@ def command(grant: Grant, project: str) -> str:
             f"bq add-iam-policy-binding --project_id={shlex.quote(project)} --member={who} --role={grant.role} "
             f"--table=true {shlex.quote(grant.resource)}"
         )
-    groups = {TOPIC: "pubsub topics", SUBSCRIPTION: "pubsub subscriptions", BUCKET: "storage buckets"}
-    name = f"gs://{grant.resource}" if grant.kind == BUCKET else grant.resource
-    line = (
-        f"gcloud {groups.get(grant.kind, 'projects')} add-iam-policy-binding {shlex.quote(name)} --member={who} "
-        f"--role={grant.role}"
-    )
-    return f"{line} --condition=None" if grant.kind == PROJECT else f"{line} --project={shlex.quote(project)}"
+    region, _, short = grant.resource.rpartition("/")
+    name = f"gs://{short}" if grant.kind == BUCKET else short
+    line = f"gcloud {_GROUPS[grant.kind]} add-iam-policy-binding {shlex.quote(name)} --member={who} --role={grant.role}"
+    if grant.kind == PROJECT:
+        return f"{line} --condition=None"
+    place = f" --location={shlex.quote(region)}" if region else ""
+    return f"{line}{place} --project={shlex.quote(project)}"
 
 
 def lines(names: Resources) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
+from pipeline.enforcement.identity import is_identified
 from pipeline.enforcement.messages import Refusal, decode, part
 from pipeline.enforcement.model import Message, Sighting
 from pipeline.enforcement.records import Rejected, rejected
@@ -15,7 +16,10 @@ STAGE = "locate"
 
 
 class Located(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A sighting with its place, and the sections it counts for (none: its camera belongs to no section)."""
+    """A sighting with its place, and the sections it counts for.
+
+    None, if its camera belongs to no section, or if it does not tell which vehicle it is of.
+    """
 
     sighting: Sighting
     section_ids: tuple[str, ...]
@@ -46,7 +50,8 @@ class Intake:
                 continue
             try:
                 self._refuse_old(found, by_us)
-                located.append(self._locate(found))
+                place = self._locate(found)
+                located.append(place if is_identified(found.vehicle_id) else replace(place, section_ids=()))
             except Refusal as refusal:
                 refused.append(rejected(part(message, raw), STAGE, refusal.reason, str(refusal), refusal.field))
         return Batch(tuple(located)), refused

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
-JOBS: Mapping[str, tuple[str, str]] = {
-    "section-speed": ("pipeline.jobs.section_speed", "sightings in, fines out (the default)"),
-    "provision": ("pipeline.jobs.provision", "make the topics, subscriptions, buckets, dataset, tables and views"),
-    "deprovision": ("pipeline.jobs.deprovision", "remove them, but never evidence"),
-    "republish": ("pipeline.jobs.republish", "send rejected messages again after a fix"),
+from pipeline import command_lines
+
+
+class Job(NamedTuple):
+    """The module that runs it, which takes a while to import, and what its command line may hold."""
+
+    module: str
+    parser: Callable[[], argparse.ArgumentParser]
+
+
+# The first is the default.
+JOBS: Mapping[str, Job] = {
+    "section-speed": Job("pipeline.jobs.section_speed", command_lines.section_speed),
+    "provision": Job("pipeline.jobs.provision", command_lines.provision),
+    "deprovision": Job("pipeline.jobs.deprovision", command_lines.deprovision),
+    "republish": Job("pipeline.jobs.republish", command_lines.republish),
 }
 
 
@@ -20,9 +33,12 @@ def main(argv: Sequence[str]) -> int:
     name, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else ("section-speed", argv)
     if name not in JOBS:
         return _mistake(f"{name}: no such job; allowed: {', '.join(JOBS)}")
+    if {"-h", "--help"} & set(rest):
+        JOBS[name].parser().print_help()
+        return 0
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     logging.getLogger().addFilter(_is_news)
-    job = importlib.import_module(JOBS[name][0])
+    job = importlib.import_module(JOBS[name].module)
     try:
         return int(job.run(rest))
     except Exception as error:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from pipeline.deployment.names import add_names, names_and_plan
-from pipeline.provision import removable
+from pipeline import command_lines
+from pipeline.deployment.names import names_and_plan
+from pipeline.provision import standing
 
 YES = "yes"
 
 
 def run(argv: Sequence[str]) -> int:
     """Show what goes, ask, and remove it. Exit status 1 if nothing was removed since nobody said yes."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline deprovision", description=__doc__)
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    add_names(parser)
-    args = parser.parse_args(argv)
-    names, plan = names_and_plan(args)
-    found = removable(plan)
+    args = command_lines.deprovision().parse_args(argv)
+    _, plan = names_and_plan(args)
+    found, evidence = standing(plan)
     for resource in found:
         print(f"will be removed, with all it holds: {resource.kind} {resource.name}")
-    print(f"stays: bucket gs://{names.evidence_bucket}: evidence is never removed here")
+    for resource in evidence:
+        print(f"stays: {resource.kind} {resource.name}: evidence is never removed here")
     if not found:
         print("nothing to remove")
         return 0

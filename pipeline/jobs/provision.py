@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
-from pipeline import endpoints
+from pipeline import command_lines, endpoints
 from pipeline.deployment import roles
-from pipeline.deployment.names import add_names, names_and_plan
+from pipeline.deployment.names import names_and_plan
 from pipeline.deployment.plan import Plan
 from pipeline.deployment.steps import Step
 from pipeline.provision import provision
@@ -15,11 +14,7 @@ from pipeline.provision import provision
 
 def run(argv: Sequence[str]) -> int:
     """Make what does not exist yet, change what safely can be, and say so, a line for each; then the roles it needs."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline provision", description=__doc__)
-    parser.add_argument("--dry_run", action="store_true", help="say what would be made and changed, and change nothing")
-    parser.add_argument("--roles", action="store_true", help="print the commands that grant the least roles, no more")
-    add_names(parser)
-    args = parser.parse_args(argv)
+    args = command_lines.provision().parse_args(argv)
     names, plan = names_and_plan(args)
     if not args.roles:
         _provision(plan, dry_run=args.dry_run)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import base64
 import glob
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,8 @@ from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 from google.pubsub_v1 import PublisherClient
 
-from pipeline import endpoints
+from pipeline import command_lines, endpoints
+from pipeline.command_lines import ANY_REASON
 from pipeline.enforcement.records import Rejected
 from pipeline.option_values import OptionError, dataset_name, resource_name
 from pipeline.rejected_inbox import Found, Inbox
@@ -25,7 +25,6 @@ from pipeline.transforms.sinks import INSERT_TIMEOUT_S, RETRY, ROW_IDS
 from pipeline.warehouse import tables
 
 SEND_TIMEOUT_S = 20.0
-ANY = "any"
 # Attributes whose names begin so are Pub/Sub's own: it refuses the first from others, adds the second to dead letters.
 OF_PUBSUB = ("goog", "CloudPubSubDeadLetterSource")
 
@@ -104,7 +103,7 @@ def _row(payload: bytes, table: str) -> tuple[dict[str, Any], str]:
 
 def run(argv: Sequence[str]) -> int:
     """Send again what files or a subscription hold; what cannot be sent stays there. Exit status 1 if any stayed."""
-    args = _parser().parse_args(argv)
+    args = command_lines.republish().parse_args(argv)
     _check(args)
     topic = resource_name(args.input_topic, "topics", "--input_topic", args.project_id)
     sender = Sender(topic, dataset_name(args.dataset, args.project_id))
@@ -121,7 +120,7 @@ def run(argv: Sequence[str]) -> int:
 def _check(args: argparse.Namespace) -> None:
     if sum(map(bool, (args.input, args.rejected_subscription, args.undelivered_subscription))) != 1:
         raise OptionError("--input, --rejected_subscription, --undelivered_subscription: allowed: exactly one of them")
-    if args.undelivered_subscription and args.reason != ANY:
+    if args.undelivered_subscription and args.reason != ANY_REASON:
         raise OptionError(
             "--reason: found with --undelivered_subscription; allowed: only for what was rejected. Leave it out"
         )
@@ -130,22 +129,6 @@ def _check(args: argparse.Namespace) -> None:
 class _Zeros(dict[str, int]):
     def __missing__(self, key: str) -> int:
         return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pipeline republish", description=__doc__)
-    parser.add_argument("--project_id", default=os.environ.get("GOOGLE_CLOUD_PROJECT"))
-    parser.add_argument(
-        "--rejected_subscription", help="subscription of the rejected topic; sent ones are acknowledged"
-    )
-    parser.add_argument(
-        "--undelivered_subscription", help="subscription of the dead-letter topic; sent ones are acknowledged"
-    )
-    parser.add_argument("--input", help="file or pattern with rejected records, instead of a subscription")
-    parser.add_argument("--input_topic", default="sightings", help="topic to send to. Default: sightings")
-    parser.add_argument("--dataset", help="dataset, for rows that BigQuery refused")
-    parser.add_argument("--reason", default=ANY, help="only those rejected for this reason, e.g. unknown_camera")
-    return parser
 
 
 def _outcome(found: Found, reason: str, sender: Sender, counts: Counter[str]) -> str:
@@ -165,7 +148,7 @@ def _sent(found: Found, reason: str, sender: Sender) -> str:
         sender.publish(found.data, found.attributes)
         return "sent"
     record = _record(found.data)
-    return "left" if reason not in (ANY, record.reason) else sender.send(record)
+    return "left" if reason not in (ANY_REASON, record.reason) else sender.send(record)
 
 
 def _failed(found: Found, why: str) -> str:

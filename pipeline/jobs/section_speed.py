@@ -14,9 +14,8 @@ import apache_beam as beam
 
 from pipeline import dataflow, earlier_results, preflight
 from pipeline import options as command_line
-from pipeline.declared_options import SectionSpeedOptions
 from pipeline.enforcement import sections
-from pipeline.options import Settings
+from pipeline.options import SectionSpeedOptions, Settings
 from pipeline.running import run_pipeline
 from pipeline.transforms.intake import DecodeSightings
 from pipeline.transforms.judge import Judge

@@ -9,6 +9,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
+from pipeline.enforcement.identity import is_identified
 from pipeline.enforcement.intake import Batch, Intake
 from pipeline.enforcement.model import Message
 from pipeline.enforcement.records import Rejected
@@ -44,6 +45,7 @@ class _Decode(beam.DoFn):
         self._intake = intake
         self._located = Metrics.counter("sightings", "located")
         self._rejected = Metrics.counter("sightings", "rejected")
+        self._unidentified = Metrics.counter("sightings", "unidentified")  # of those that are located
 
     def process(
         self,
@@ -54,6 +56,8 @@ class _Decode(beam.DoFn):
         batch, rejected = self._intake.read(message, max(message.received_us, timestamp.micros))
         self._located.inc(len(batch.located))
         self._rejected.inc(len(rejected))
+        countless = (one.sighting for one in batch.located if not one.section_ids)
+        self._unidentified.inc(sum(not is_identified(sighting.vehicle_id) for sighting in countless))
         if batch.located:
             yield batch
         for record in rejected:

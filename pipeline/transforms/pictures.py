@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apache_beam as beam
 import msgspec
@@ -13,13 +13,16 @@ from apache_beam.ml.inference.base import KeyedModelHandler, RemoteModelHandler,
 from apache_beam.pvalue import TaggedOutput
 from google.api_core import exceptions as google_errors
 from google.api_core.retry import Retry, if_exception_type
-from google.cloud import storage, vision
+from google.cloud import storage
 
 from pipeline import endpoints
 from pipeline.archive import EvidenceArchive
 from pipeline.enforcement import evidence
 from pipeline.enforcement.model import Case, Passage
 from pipeline.enforcement.plates import TextBox
+
+if TYPE_CHECKING:
+    from google.cloud import vision
 
 MAX_BATCH = 16  # images of one Vision request
 CALL_TIMEOUT_S = 20.0
@@ -156,13 +159,8 @@ class VisionTextReader(RemoteModelHandler[str, Answer, _Client]):
         self, batch: Sequence[str], model: _Client, inference_args: dict[str, Any] | None = None
     ) -> Iterable[Answer]:
         """The texts of each picture (gs:// addresses), in their order."""
-        feature = vision.Feature(type_=vision.Feature.Type.TEXT_DETECTION)
-        requests = [
-            vision.AnnotateImageRequest(
-                image=vision.Image(source=vision.ImageSource(gcs_image_uri=url)), features=[feature]
-            )
-            for url in batch
-        ]
+        features = [{"type_": "TEXT_DETECTION"}]
+        requests = [{"image": {"source": {"gcs_image_uri": url}}, "features": features} for url in batch]
         self._images.inc(len(requests))
         found = model.vision.batch_annotate_images(requests=requests, retry=RETRY, timeout=CALL_TIMEOUT_S)
         if len(found.responses) != len(requests):

@@ -1,0 +1,27 @@
+"""Whether a vehicle_id names a vehicle, or is what a camera sends where it could not read a plate."""
+
+from __future__ import annotations
+
+# As readers, gateways and the programs between them spell it, in letters and digits alone.
+PLACEHOLDERS = frozenset({
+    "empty", "illegible", "invalid", "missing", "na", "nan", "noplate", "noplatefound", "noread", "none", "noresult",
+    "notavailable", "notextsfound", "notfound", "notread", "notrecognised", "notrecognized", "null", "undefined",
+    "unidentified", "unknown", "unreadable", "unrecognised", "unrecognized", "unread",
+})  # fmt: skip
+MIN_FILLED = 4  # 0 and 000 may be the number of a tracker's vehicle, XXX a plate
+
+
+def is_identified(vehicle_id: str) -> bool:
+    """Whether sightings of this vehicle_id are of one vehicle.
+
+    Not so for a text without a letter or digit (??????, ------), for a word of PLACEHOLDERS (N/A, NO_PLATE), and for
+    four zeros or Xs and more (0000000): different vehicles would be paired under it. Other numbers are identities,
+    since trackers give them: 0, 1111. Who has such a word on a personalised plate (NONE, NULL), or is 0000 of a
+    tracker that pads its numbers, is never measured: the doubt is for the driver.
+    """
+    spelt = vehicle_id.casefold()
+    if not spelt.isalnum():  # few are not, and this is asked for every sighting
+        spelt = "".join(filter(str.isalnum, spelt))
+    if not spelt or spelt in PLACEHOLDERS:
+        return False
+    return len(spelt) < MIN_FILLED or bool(spelt.strip("0") and spelt.strip("x"))
