@@ -87,6 +87,8 @@ def shared_out(batch: Batch) -> Iterator[tuple[int, Batch]]:
     """The batch's sightings by share of the vehicles: few large elements instead of many small ones."""
     shares: defaultdict[int, list[Located]] = defaultdict(list)
     for located in batch.located:
+        if not located.section_ids:
+            continue
         shares[crc32(located.sighting.vehicle_id.encode()) % SHARES].append(located)
     for number, part in shares.items():
         yield number, Batch(tuple(part))
