@@ -201,7 +201,7 @@ def test_results_are_published_by_dataflows_own_sink(launched):
 
 
 def test_sessions_close_after_the_gap_and_fire_again_for_late_sightings(launched):
-    (group,) = launched.steps(GROUP)
+    (group,) = (step for step in launched.steps(GROUP) if step.unique_name.startswith("Group sessions"))
     collection = launched.components.pcollections[next(iter(group.inputs.values()))]
     found = launched.components.windowing_strategies[collection.windowing_strategy_id]
     sessions = standard_window_fns_pb2.SessionWindowsPayload.FromString(found.window_fn.payload)
@@ -231,12 +231,45 @@ def shuffled(launched: Launched) -> dict[str, str]:
 def test_everything_that_is_shuffled_is_typed(launched):
     found = shuffled(launched)
     assert found == {
+        "Commit withdrawals/Group": "kv(varint, StructCoder)",
         "Group sessions/Group": "kv(kv(string_utf8, string_utf8), StructCoder)",
+        "Judge cases/Commit/Group": "kv(varint, kv(StructCoder, StructCoder))",
         "Measure passages/Measure and decide/ParDo(_MeasureAndRevise)": (
             "kv(kv(string_utf8, string_utf8), iterable(StructCoder))"
         ),
+        "Write outputs/Commit passages/Group": "kv(varint, StructCoder)",
         "Write outputs/Store in BigQuery/Store passages/Gather/ParDo(_GroupIntoBatchesDoFn)": "kv(varint, StructCoder)",
     }
+
+
+MAY_COME_OUT_OTHERWISE = ("Measure passages/", "Judge cases/Judge")
+
+
+def comes_from(launched: Launched, sink: beam_runner_api_pb2.PTransform, *, in_its_bundle: bool) -> set[str]:
+    """The steps that may come out otherwise when they are done again, of those that a sink is behind."""
+    leaves = [step for step in launched.components.transforms.values() if not step.subtransforms]
+    makers = {found: step for step in leaves for found in step.outputs.values()}
+    steps: dict[str, beam_runner_api_pb2.PTransform] = {}
+    wanted = list(sink.inputs.values())
+    while wanted:
+        step = makers[wanted.pop()]
+        if step.unique_name not in steps:
+            steps[step.unique_name] = step
+            wanted += [] if in_its_bundle and is_shuffled(step) else step.inputs.values()
+    return {name for name in steps if name.startswith(MAY_COME_OUT_OTHERWISE)}
+
+
+def test_nothing_takes_effect_before_it_is_final(launched):
+    """In one bundle with Vision, a case that is judged again could be published as a fine and also for a person."""
+    sinks = {
+        step.unique_name: step
+        for step in launched.components.transforms.values()
+        if step.spec.urn.endswith(WRITE) or (step.unique_name.endswith("/Insert") and not step.subtransforms)
+    }
+    behind = {name for name, step in sinks.items() if comes_from(launched, step, in_its_bundle=False)}
+    assert set(sinks) - behind == {"Write outputs/Store in BigQuery/Store sightings/Insert"}
+    assert len(behind) == 6
+    assert [name for name in behind if comes_from(launched, sinks[name], in_its_bundle=True)] == []
 
 
 def test_nothing_between_our_steps_is_pickled(launched):

@@ -234,6 +234,20 @@ def test_latest_fines_show_a_withdrawal(client, dataset):
     assert (found["fine_id"], found["status"], found["is_Ticketed"]) == (issued.fine_id, "withdrawn", False)
 
 
+@pytest.mark.parametrize("statuses", list(itertools.permutations(Status)) + list(itertools.permutations(Status, 2)))
+def test_of_two_rows_of_one_revision_the_better_one_for_the_driver_counts(client, dataset, statuses):
+    insert(client, dataset, "fines", *(fine(status=status) for status in statuses))
+    (found,) = query(client, dataset, "latest_fines")
+    better = [Status.WITHDRAWN, Status.REVIEW, Status.ISSUED]
+    assert found["status"] == min(statuses, key=better.index)
+    assert (found["status"] == "issued") == found["is_Ticketed"]
+
+
+def test_later_revision_counts_whatever_its_status(client, dataset):
+    insert(client, dataset, "fines", fine(status=Status.WITHDRAWN), fine(replace(PASSAGE, revision=2), Status.REVIEW))
+    assert [(row["revision"], row["status"]) for row in query(client, dataset, "latest_fines")] == [(2, "review")]
+
+
 def test_edem_view_has_its_seven_columns_in_order(client, dataset):
     rows = client.query(f"SELECT * FROM `{dataset}.edem`").result()
     assert [column.name for column in rows.schema] == EDEM_COLUMNS
