@@ -49,6 +49,11 @@ def check(options: PipelineOptions) -> None:
                 f"{option}: found {place}; allowed with --runner=DataflowRunner: gs://BUCKET/..., since the files of "
                 "this machine are not on the workers"
             )
+    if own.input_subscription and not own.rejected_topic:
+        raise OptionError(
+            "--rejected_topic: absent; needed with --runner=DataflowRunner, since what is rejected, or refused by "
+            "BigQuery for longer than is waited, would only be told in a worker's log. Name a topic"
+        )
     if own.privacy != "off":
         _check_secret(own.privacy_secret)
 
