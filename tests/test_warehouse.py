@@ -207,6 +207,16 @@ def test_row_ids_tell_records_apart():
     assert len({ROW_IDS["rejected"](row) for row in RECORDS["rejected"]}) == 2
 
 
+def test_row_id_of_a_rejected_record_is_of_what_and_why_and_not_of_when():
+    """Work that is done again may end later, and with other words."""
+    row_id, first = ROW_IDS["rejected"], RECORDS["rejected"][0]
+    again = replace(first, received_at="2026-01-01T00:00:00.000000Z", error="HTTP 503, try later")
+    assert row_id(again) == row_id(first)
+    others = {"stage": "warehouse", "reason": "empty", "field": None, "payload": "e30=", "payload_bytes": 9}
+    others |= {"attributes": "{}", "origin": "another message"}
+    assert len({row_id(first), *(row_id(replace(first, **{name: value})) for name, value in others.items())}) == 8
+
+
 def test_latest_sightings_show_each_once(client, dataset):
     first, other = RECORDS["sightings"]
     insert(client, dataset, "sightings", first, other)
