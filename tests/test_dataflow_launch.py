@@ -1,6 +1,8 @@
 """What the template's launcher does, without Google: the program is run by its file and leaves the job's graph."""
 
 import ast
+import base64
+import bz2
 import os
 import re
 import shutil
@@ -15,7 +17,8 @@ from apache_beam.portability.api import beam_runner_api_pb2, standard_window_fns
 from dataflow_samples import IMAGE, LABELS, ROOT, Launched, launch, of_the_launcher, parameters
 from google.cloud import storage
 
-from pipeline import dataflow
+from pipeline import dataflow, secret
+from pipeline.enforcement.privacy import fingerprint
 from pipeline.options import OptionError
 
 STEPS = ROOT / "tests" / "dataflow_steps.txt"
@@ -111,6 +114,36 @@ def test_files_of_this_machine_are_not_on_the_workers(option):
     places[option] = "out/here"
     with pytest.raises(OptionError, match=f"--{option}: found out/here; allowed with --runner=DataflowRunner: gs://"):
         dataflow.check(PipelineOptions([*asked, *(f"--{name}={place}" for name, place in places.items())]))
+
+
+def test_secret_of_the_environment_is_none_of_the_workers(monkeypatch):
+    """Here it goes before the file; there it is not, and ids would be others'."""
+    asked = PipelineOptions(["--sdk_container_image=image:1", "--privacy_secret=gs://b/privacy.secret"])
+    dataflow.check(asked)
+    monkeypatch.setenv(secret.VARIABLE, "0123456789abcdef")
+    with pytest.raises(
+        OptionError, match=f"^{secret.VARIABLE}: set; allowed with --runner=Data.*gs://b/privacy.secret"
+    ):
+        dataflow.check(asked)
+    dataflow.check(PipelineOptions(["--sdk_container_image=image:1", "--privacy=off"]))
+
+
+def test_workers_know_which_secret_the_launch_found(launched, dataflow_bucket):
+    mark = fingerprint(dataflow_bucket.blob("privacy.secret").download_as_bytes()).encode()
+    steps = [step for step in launched.components.transforms.values() if step.spec.urn == "beam:transform:pardo:v1"]
+    marked = {step.unique_name for step in steps if mark in unpacked(step)}
+    assert {name for name in marked if "Measure" in name}
+    assert {name for name in marked if "Store sightings" in name}
+    assert {name for name in marked if "Store passages" in name}
+
+
+def unpacked(step: beam_runner_api_pb2.PTransform) -> bytes:
+    """The step's function as it was pickled: Beam packs it."""
+    packed = beam_runner_api_pb2.ParDoPayload.FromString(step.spec.payload).do_fn.payload
+    try:
+        return bz2.decompress(base64.b64decode(packed))
+    except (OSError, ValueError):
+        return packed
 
 
 def test_what_is_rejected_on_dataflow_has_a_topic():

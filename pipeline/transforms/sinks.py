@@ -62,7 +62,7 @@ Parts = tuple[beam.PCollection[Any], ...]
 class Recorder:
     """Turns outputs into the records that are stored: under pseudonyms, unless privacy is off (secret_source None)."""
 
-    def __init__(self, secret_source: str | None) -> None:
+    def __init__(self, secret_source: secret.Source | None) -> None:
         self._secret_source = secret_source
         self._pseudonyms = IN_CLEAR
 
