@@ -6,6 +6,7 @@ whoever waits here for a streaming job waits for ever.
 
 from __future__ import annotations
 
+import os
 import sys
 
 import apache_beam as beam
@@ -49,6 +50,11 @@ def check(options: PipelineOptions) -> None:
                 f"{option}: found {place}; allowed with --runner=DataflowRunner: gs://BUCKET/..., since the files of "
                 "this machine are not on the workers"
             )
+    if own.input_subscription and not own.rejected_topic:
+        raise OptionError(
+            "--rejected_topic: absent; needed with --runner=DataflowRunner, since what is rejected, or refused by "
+            "BigQuery for longer than is waited, would only be told in a worker's log. Name a topic"
+        )
     if own.privacy != "off":
         _check_secret(own.privacy_secret)
 
@@ -73,12 +79,17 @@ def _check_mode(options: PipelineOptions) -> None:
             )
 
 
-def _check_secret(source: str) -> None:
+def _check_secret(place: str) -> None:
     """A file of this machine is not on the workers: each would make a secret, and ids, of its own."""
-    if not source.startswith("gs://"):
+    if not place.startswith("gs://"):
         raise OptionError(
-            f"--privacy_secret: found {source}; allowed with --runner=DataflowRunner: gs://BUCKET/FILE, which all "
+            f"--privacy_secret: found {place}; allowed with --runner=DataflowRunner: gs://BUCKET/FILE, which all "
             f"workers read ({secret.VARIABLE} does not reach them). Or turn pseudonyms off with --privacy off"
+        )
+    if os.environ.get(secret.VARIABLE):
+        raise OptionError(
+            f"{secret.VARIABLE}: set; allowed with --runner=DataflowRunner: --privacy_secret alone, since the variable "
+            f"does not reach the workers, which read {place}. Unset it"
         )
 
 

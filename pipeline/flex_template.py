@@ -46,7 +46,7 @@ FORMS: Mapping[str, Form] = {
         needed=True,
     ),
     "output_topic": Form("Output topic", "PUBSUB_TOPIC", _TOPIC, needed=True),
-    "rejected_topic": Form("Topic of rejected messages", "PUBSUB_TOPIC", _TOPIC),
+    "rejected_topic": Form("Topic of rejected messages", "PUBSUB_TOPIC", _TOPIC, needed=True),
     "publish_all": Form("Publish all passages", "BOOLEAN", default="false"),
     "timestamp_attribute": Form("Attribute of the time", regex=_ATTRIBUTE),
     "id_attribute": Form("Attribute of the id", regex=_ATTRIBUTE),

@@ -13,6 +13,7 @@ from typing import Any
 
 from apache_beam.runners.direct import executor
 from apache_beam.runners.direct.direct_runner import _StreamingGroupAlsoByWindow
+from apache_beam.transforms.window import Sessions
 
 REST_S = 0.01
 WORKERS = 8  # threads: one for the monitor, one for the reader; one bundle computes, others wait for services
@@ -44,9 +45,9 @@ def read_on(monitor: Any, timers_fired: bool) -> None:
 
 
 def _up_to_sessions(run: Any) -> list[Any]:
-    """The steps that group, and all between the roots and them; in a graph that does not group, all but the roots."""
+    """The steps that make sessions, and all between the roots and them; in a graph without any, all but the roots."""
     if not hasattr(run, "up_to_sessions"):
-        asked = [step for step in run.all_nodes if isinstance(step.transform, _StreamingGroupAlsoByWindow)]
+        asked = [step for step in run.all_nodes if _makes_sessions(step)]
         steps = set(asked)
         while asked:
             producers = {_leaf(found.producer) for found in asked.pop().inputs if found.producer} - steps
@@ -54,6 +55,12 @@ def _up_to_sessions(run: Any) -> list[Any]:
             asked += producers
         run.up_to_sessions = [step for step in steps or run.all_nodes if step not in run.root_nodes]
     return run.up_to_sessions  # type: ignore[no-any-return]
+
+
+def _makes_sessions(step: Any) -> bool:
+    """What is grouped later, in no window, waits for no watermark."""
+    grouping = step.transform
+    return isinstance(grouping, _StreamingGroupAlsoByWindow) and isinstance(grouping.windowing.windowfn, Sessions)
 
 
 def _leaf(step: Any) -> Any:
@@ -68,9 +75,7 @@ def after_sessions_too(ask: Callable[[Any, Any], bool]) -> Callable[[Any, Any], 
 
     def should_execute_serially(registry: Any, step: Any) -> bool:
         producers = [_leaf(found.producer) for found in step.inputs if found.producer]
-        return ask(registry, step) or any(
-            isinstance(producer.transform, _StreamingGroupAlsoByWindow) for producer in producers
-        )
+        return ask(registry, step) or any(map(_makes_sessions, producers))
 
     return should_execute_serially
 

@@ -61,7 +61,7 @@ class Settings(NamedTuple):
     evidence_bucket: str | None
     cars_api: str | None
     read_plates: bool
-    privacy_secret: str | None
+    privacy_secret: secret.Source | None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -169,12 +169,9 @@ def _proof(own: SectionSpeedOptions, project: str | None, *, streaming: bool) ->
     return read_plates, values.bucket_name(bucket, "--evidence_bucket")
 
 
-def _privacy_secret(own: SectionSpeedOptions) -> str | None:
-    """Where the secret is, which must be one already: the run reads it when it has begun."""
-    if own.privacy == "off":
-        return None
-    secret.load(own.privacy_secret)
-    return str(own.privacy_secret)
+def _privacy_secret(own: SectionSpeedOptions) -> secret.Source | None:
+    """Where the secret is, and which: the run reads it when it has begun."""
+    return None if own.privacy == "off" else secret.source(str(own.privacy_secret))
 
 
 def _network(own: SectionSpeedOptions) -> Network:

@@ -7,12 +7,13 @@ import secrets
 import stat
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from apache_beam.io.filesystems import FileSystems
 from google.api_core.exceptions import GoogleAPIError
 
 from pipeline.declared_options import PRIVACY_VARIABLE
-from pipeline.enforcement.privacy import IN_CLEAR, MIN_SECRET_BYTES, Pseudonyms
+from pipeline.enforcement.privacy import IN_CLEAR, MIN_SECRET_BYTES, Pseudonyms, fingerprint
 
 VARIABLE = PRIVACY_VARIABLE
 _NEW_SECRET_BYTES = 32
@@ -22,35 +23,65 @@ class SecretError(ValueError):
     """A secret that cannot be used, worded for the person who set it up."""
 
 
-def load(source: str) -> bytes:
-    """The secret of `source`: a path, local or gs://. The variable SECTION_SPEED_PRIVACY_SECRET goes before it.
+class Source(NamedTuple):
+    """Where the secret is, and which one was there when the run was started: every process must find the same."""
+
+    place: str
+    fingerprint: str
+
+
+def source(place: str) -> Source:
+    """The place with the fingerprint of what is there now. Raises SecretError."""
+    return Source(place, fingerprint(load(place)))
+
+
+def load(place: str) -> bytes:
+    """The secret of `place`: a path, local or gs://. The variable SECTION_SPEED_PRIVACY_SECRET goes before it.
 
     Blanks and line ends around it do not count, wherever it is. A local file that does not exist is made with a new
     secret. Raises SecretError.
     """
-    where, variable = source, os.environ.get(VARIABLE)
+    variable = os.environ.get(VARIABLE)
     if variable:
-        where, found = VARIABLE, os.fsencode(variable)
+        found = os.fsencode(variable)
     else:
-        found = _read_remote(source) if "://" in source else _read_local(Path(source).expanduser())
+        found = _read_remote(place) if "://" in place else _read_local(Path(place).expanduser())
     found = found.strip()
     if len(found) < MIN_SECRET_BYTES:
-        raise SecretError(f"privacy secret: {where} holds {len(found)} bytes; allowed: at least {MIN_SECRET_BYTES}")
+        raise SecretError(
+            f"privacy secret: {_where(place)} holds {len(found)} bytes; allowed: at least {MIN_SECRET_BYTES}"
+        )
     return found
 
 
 @cache
-def pseudonyms(source: str | None) -> Pseudonyms:
-    """Pseudonyms under the secret of `source`, read once for the process; None: privacy is off. Raises SecretError."""
-    return IN_CLEAR if source is None else Pseudonyms(load(source))
+def pseudonyms(agreed: Source | None) -> Pseudonyms:
+    """Pseudonyms under the secret of the start, read once for the process; None: privacy is off.
+
+    Raises SecretError, also where another secret is found: under it the same passage would have another id and another
+    fine, so that standing still is better.
+    """
+    if agreed is None:
+        return IN_CLEAR
+    found = load(agreed.place)
+    if fingerprint(found) != agreed.fingerprint:
+        raise SecretError(
+            f"privacy secret: {_where(agreed.place)} has the fingerprint {fingerprint(found)}; allowed: "
+            f"{agreed.fingerprint}, of the secret with which this run was started. Put that one back"
+        )
+    return Pseudonyms(found)
 
 
-def _read_remote(source: str) -> bytes:
+def _where(place: str) -> str:
+    return VARIABLE if os.environ.get(VARIABLE) else place
+
+
+def _read_remote(place: str) -> bytes:
     try:
-        with FileSystems.open(source) as file:
+        with FileSystems.open(place) as file:
             found: bytes = file.read()
     except (OSError, GoogleAPIError) as error:
-        raise SecretError(f"--privacy_secret: {source} cannot be read: {error}") from error
+        raise SecretError(f"--privacy_secret: {place} cannot be read: {error}") from error
     return found
 
 

@@ -91,7 +91,7 @@ def messages_read() -> object:
     return [
         by_name(found)
         for number, line in enumerate(lines)
-        for found, _ in decode(Message(line, f"message-{number}", RECEIVED_US))
+        for found, _, _ in decode(Message(line, f"message-{number}", RECEIVED_US))
     ]
 
 

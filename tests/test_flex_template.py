@@ -19,6 +19,7 @@ PARAMETERS = {found["name"]: found for found in flex_template.metadata()["parame
 PUBSUB = {
     "input_subscription": "projects/project-1/subscriptions/sightings",
     "output_topic": "projects/project-1/topics/fines",
+    "rejected_topic": "projects/project-1/topics/rejected",
     "radar_id": "M30",
     "project_id": "project-1",
     "ocr": "none",
@@ -132,7 +133,7 @@ def test_every_option_is_described_or_left_out_with_a_reason():
 
 def test_only_what_every_launch_needs_is_needed():
     needed = {name for name, found in PARAMETERS.items() if not found["isOptional"]}
-    assert needed == {"sdk_container_image", "input_subscription", "output_topic"}
+    assert needed == {"sdk_container_image", "input_subscription", "output_topic", "rejected_topic"}
 
 
 def test_a_case_is_judged_once():
@@ -194,6 +195,7 @@ def test_values_that_a_form_fills_in_are_the_programs_own():
         ((), "--sdk_container_image: absent"),
         ((f"--sdk_container_image={IMAGE}",), "--privacy_secret: found ~/.config"),
         ((f"--sdk_container_image={IMAGE}", "--privacy_secret=secret.txt"), "--privacy_secret: found secret.txt"),
+        ((f"--sdk_container_image={IMAGE}", "--privacy=off", "--rejected_topic="), "--rejected_topic: absent"),
     ],
 )
 def test_what_would_fail_on_workers_alone_is_refused_before(given, says):
@@ -227,9 +229,10 @@ def test_parameters_of_the_readme_are_the_templates_and_allowed():
 def test_options_of_the_readme_are_beams_and_ours():
     (command,) = re.findall(r"-m pipeline (--runner.*?) \.\.\.", CLOUD, re.DOTALL)
     words = filled(command.replace("\\\n", " ")).split()
-    found = options.parse([*words, *(f"--{name}={value}" for name, value in PUBSUB.items()), "--privacy=off"])
+    found = options.parse([*words, "--radar_id=M30", "--privacy=off"])
     assert for_dataflow.is_asked_for(found)
     for_dataflow.check(found)
+    assert options.check(found).rejected_topic == "projects/my-project/topics/rejected"
 
 
 def test_files_that_the_readme_names_exist():

@@ -64,6 +64,14 @@ def test_row_that_the_table_refuses_comes_back_alone(dataset):
     assert msgspec.json.decode(refused.attributes) == {"table": "fines"}
 
 
+def test_row_that_is_refused_again_is_the_same_rejected_row(dataset):
+    (first,) = inserted(dataset, fine("bad", entry_time="yesterday"))[1]
+    again, other = inserted(dataset, fine("bad", entry_time="yesterday"), fine("worse", entry_time="yesterday"))[1]
+    assert first.received_at != again.received_at
+    row_id = sinks.ROW_IDS["rejected"]
+    assert row_id(first) == row_id(again) != row_id(other)
+
+
 def test_row_above_the_limit_of_a_request_takes_no_other_along(dataset):
     huge = fine("huge", section="x" * 11_000_000)
     stored, (refused,) = inserted(dataset, fine("a"), fine("b"), huge, fine("c"))

@@ -95,6 +95,7 @@ def test_unknown_camera_rejects_itself_only():
     located, refused = read(*({"vehicle_id": "A", "camera_id": camera} for camera in cameras))
     assert [found.sighting.camera_id for found in located] == ["G1", "G2"]
     assert [json.loads(base64.b64decode(found.payload))["camera_id"] for found in refused] == ["G9", "G8"]
+    assert [found.origin for found in refused] == ["m-000001", "m-000003"]
 
 
 @pytest.mark.parametrize("pack", [lambda data: data, gzip.compress])

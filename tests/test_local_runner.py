@@ -241,14 +241,19 @@ class Step:
         self.transform, self.inputs = transform, [SimpleNamespace(producer=producer) for producer in producers]
 
 
-@pytest.mark.parametrize(("pending", "reads"), [("source", True), ("key", False), ("group", False), ("insert", True)])
+@pytest.mark.parametrize(
+    ("pending", "reads"),
+    [("source", True), ("key", False), ("group", False), ("judge", True), ("commit", True), ("insert", True)],
+)
 def test_nothing_is_read_while_a_bundle_is_on_its_way_to_the_sessions(pending, reads):
     """It holds their watermark: under load no session would ever fire. What comes after them holds up nobody."""
     read = []
     steps = {"source": Step(None)}
     steps["key"] = Step(None, steps["source"])
     steps["group"] = Step(_StreamingGroupAlsoByWindow(core.Windowing(window.Sessions(1))), steps["key"])
-    steps["insert"] = Step(None, steps["group"])
+    steps["judge"] = Step(None, steps["group"])
+    steps["commit"] = Step(_StreamingGroupAlsoByWindow(core.Windowing(window.GlobalWindows())), steps["judge"])
+    steps["insert"] = Step(None, steps["commit"])
     of_step = {found: SimpleNamespace(_pending={1} if name == pending else set()) for name, found in steps.items()}
     run = SimpleNamespace(
         all_updates=SimpleNamespace(_queue=queue.Queue()),
@@ -271,6 +276,7 @@ def test_what_follows_the_sessions_takes_one_bundle_after_the_other():
     serially = local_threads.after_sessions_too(lambda _registry, _step: False)
     assert serially(None, leaving)
     assert not serially(None, Step(None, leaving))
+    assert not serially(None, Step(None, Step(_StreamingGroupAlsoByWindow(core.Windowing(window.GlobalWindows())))))
 
 
 def test_timers_on_their_way_are_not_sent_again():

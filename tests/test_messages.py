@@ -25,7 +25,7 @@ def message(data: bytes, message_id: str = "m1", **attributes: str) -> Message:
 
 
 def results(data: bytes, message_id: str = "m1", **attributes: str) -> list[Sighting | Rejected]:
-    return [found for found, _ in decode(message(data, message_id, **attributes))]
+    return [found for found, _, _ in decode(message(data, message_id, **attributes))]
 
 
 def one(**fields: object) -> Sighting | Rejected:
@@ -383,10 +383,21 @@ def test_cut_off_array_keeps_its_whole_objects():
 
 def test_part_of_a_message_is_the_object_alone():
     packed = message(gzip.compress(A + b"\n" + C), content_encoding="gzip", gate="7")
-    parts = [part(packed, raw) for _, raw in decode(packed)]
+    parts = [part(packed, raw, number) for _, raw, number in decode(packed)]
     assert [part.data for part in parts] == [A, C]
     assert [part.attributes for part in parts] == [{"gate": "7"}] * 2
     assert {part.received_us for part in parts} == {RECEIVED_US}
+
+
+def test_rejected_object_says_which_one_of_which_message_it_was():
+    """Equal bytes are told apart by it, and a second look at the same message is not."""
+    data = b"[" + BAD + b"," + A + b"," + BAD + b"]"
+    assert [item.origin for item in results(data) if isinstance(item, Rejected)] == ["m1-000000", "m1-000002"]
+    assert results(data) == results(data)
+    (whole,) = results(b"", message_id="m2")
+    assert whole.origin == "m2"
+    (unnamed,) = results(BAD, message_id="")
+    assert unnamed.origin is None
 
 
 def test_rejected_part_of_a_gzip_message_can_be_sent_again():
@@ -566,9 +577,9 @@ def test_every_object_gives_exactly_one_result(objects, shape):
     texts = [json.dumps(item).encode() for item in objects]
     data = b"[" + b",".join(texts) + b"]" if shape == "array" else b"\n".join(texts)
     pairs = list(decode(message(data)))
-    assert [bytes(raw) for _, raw in pairs] == texts
-    assert all(travels(found) for found, _ in pairs)
-    for text, (found, _) in zip(texts, pairs, strict=True):
+    assert [bytes(raw) for _, raw, _ in pairs] == texts
+    assert all(travels(found) for found, _, _ in pairs)
+    for text, (found, _, _) in zip(texts, pairs, strict=True):
         assert isinstance(found, Sighting) or payload(found) == text
 
 
@@ -657,5 +668,6 @@ def test_two_objects_on_one_line_are_told_apart_from_the_next_line():
     glued = SOUND % (b"A", b"1") + SOUND % (b"B", b"2")
     data = glued + b"\n" + SOUND % (b"C", b"3")
     found = list(decode(message(data, "", content_type=messages.LINES)))
-    assert [getattr(item, "reason", getattr(item, "vehicle_id", None)) for item, _ in found] == ["malformed_json", "C"]
-    assert [bytes(raw) for _, raw in found] == [glued, SOUND % (b"C", b"3")]
+    kinds_found = [getattr(item, "reason", getattr(item, "vehicle_id", None)) for item, _, _ in found]
+    assert kinds_found == ["malformed_json", "C"]
+    assert [bytes(raw) for _, raw, _ in found] == [glued, SOUND % (b"C", b"3")]

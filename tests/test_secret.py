@@ -6,6 +6,7 @@ import stat
 import pytest
 
 from pipeline import secret
+from pipeline.enforcement.privacy import Pseudonyms, fingerprint
 from pipeline.secret import SecretError, load
 
 
@@ -105,3 +106,54 @@ def test_error_does_not_show_the_secret(tmp_path, monkeypatch):
     with pytest.raises(SecretError) as caught:
         load(str(tmp_path / "x"))
     assert "hunter2" not in str(caught.value)
+
+
+# --- the same secret everywhere
+
+
+@pytest.fixture
+def agreed(tmp_path):
+    """A secret as it was found at the start of a run."""
+    (tmp_path / "secret").write_text("0123456789abcdef\n")
+    (tmp_path / "secret").chmod(0o600)
+    secret.pseudonyms.cache_clear()
+    return secret.source(str(tmp_path / "secret"))
+
+
+def test_worker_that_finds_the_secret_of_the_start_uses_it(agreed):
+    found = secret.pseudonyms(agreed)
+    assert found.of("ABC1234", 0) == Pseudonyms(b"0123456789abcdef").of("ABC1234", 0)
+
+
+def test_secret_that_was_changed_under_a_running_job_is_refused(agreed, tmp_path):
+    """The same passage would get another id, and another fine."""
+    (tmp_path / "secret").write_text("fedcba9876543210")
+    says = f"{agreed.place} has the fingerprint .*; allowed: {agreed.fingerprint}"
+    with pytest.raises(SecretError, match=says) as told:
+        secret.pseudonyms(agreed)
+    assert "\n" not in str(told.value)
+    assert "fedcba9876543210" not in str(told.value)
+
+
+def test_variable_of_a_worker_alone_is_refused(agreed, monkeypatch):
+    monkeypatch.setenv(secret.VARIABLE, "fedcba9876543210")
+    with pytest.raises(SecretError, match=f"{secret.VARIABLE} has the fingerprint"):
+        secret.pseudonyms(agreed)
+
+
+def test_run_that_is_started_with_another_secret_has_its_own(agreed, tmp_path):
+    assert secret.pseudonyms(agreed)
+    (tmp_path / "secret").write_text("fedcba9876543210")
+    later = secret.source(agreed.place)
+    assert secret.pseudonyms(later).of("A", 0) != secret.pseudonyms(agreed).of("A", 0)
+
+
+def test_without_privacy_nothing_is_read():
+    assert secret.pseudonyms(None).of("ABC1234", 0) == "ABC1234"
+
+
+def test_fingerprint_tells_secrets_apart_and_not_what_they_are():
+    one, other = b"0123456789abcdef", b"0123456789abcdeg"
+    assert fingerprint(one) == fingerprint(one) != fingerprint(other)
+    assert len(fingerprint(one)) == 16
+    assert fingerprint(one) not in {Pseudonyms(one).of(name, 0)[:16] for name in ("", "A")}

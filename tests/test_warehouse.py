@@ -208,6 +208,16 @@ def test_row_ids_tell_records_apart():
     assert len({ROW_IDS["rejected"](row) for row in RECORDS["rejected"]}) == 2
 
 
+def test_row_id_of_a_rejected_record_is_of_what_and_why_and_not_of_when():
+    """Work that is done again may end later, and with other words."""
+    row_id, first = ROW_IDS["rejected"], RECORDS["rejected"][0]
+    again = replace(first, received_at="2026-01-01T00:00:00.000000Z", error="HTTP 503, try later")
+    assert row_id(again) == row_id(first)
+    others = {"stage": "warehouse", "reason": "empty", "field": None, "payload": "e30=", "payload_bytes": 9}
+    others |= {"attributes": "{}", "origin": "another message"}
+    assert len({row_id(first), *(row_id(replace(first, **{name: value})) for name, value in others.items())}) == 8
+
+
 def test_latest_sightings_show_each_once(client, dataset):
     first, other = RECORDS["sightings"]
     insert(client, dataset, "sightings", first, other)
@@ -233,6 +243,20 @@ def test_latest_fines_show_a_withdrawal(client, dataset):
     insert(client, dataset, "fines", issued)
     (found,) = query(client, dataset, "latest_fines")
     assert (found["fine_id"], found["status"], found["is_Ticketed"]) == (issued.fine_id, "withdrawn", False)
+
+
+@pytest.mark.parametrize("statuses", list(itertools.permutations(Status)) + list(itertools.permutations(Status, 2)))
+def test_of_two_rows_of_one_revision_the_better_one_for_the_driver_counts(client, dataset, statuses):
+    insert(client, dataset, "fines", *(fine(status=status) for status in statuses))
+    (found,) = query(client, dataset, "latest_fines")
+    better = [Status.WITHDRAWN, Status.REVIEW, Status.ISSUED]
+    assert found["status"] == min(statuses, key=better.index)
+    assert (found["status"] == "issued") == found["is_Ticketed"]
+
+
+def test_later_revision_counts_whatever_its_status(client, dataset):
+    insert(client, dataset, "fines", fine(status=Status.WITHDRAWN), fine(replace(PASSAGE, revision=2), Status.REVIEW))
+    assert [(row["revision"], row["status"]) for row in query(client, dataset, "latest_fines")] == [(2, "review")]
 
 
 def test_edem_view_has_its_seven_columns_in_order(client, dataset):

@@ -44,7 +44,7 @@ class Intake:
     def read(self, message: Message, by_us: int) -> tuple[Batch, list[Rejected]]:
         """Each object of the message as a located sighting or as a rejected record; by_us: read at that time."""
         located, refused = [], []
-        for found, raw in decode(message):
+        for found, raw, number in decode(message):
             if isinstance(found, Rejected):
                 refused.append(found)
                 continue
@@ -53,7 +53,8 @@ class Intake:
                 place = self._locate(found)
                 located.append(place if is_identified(found.vehicle_id) else replace(place, section_ids=()))
             except Refusal as refusal:
-                refused.append(rejected(part(message, raw), STAGE, refusal.reason, str(refusal), refusal.field))
+                one = part(message, raw, number)
+                refused.append(rejected(one, STAGE, refusal.reason, str(refusal), refusal.field))
         return Batch(tuple(located)), refused
 
     def _refuse_old(self, sighting: Sighting, by_us: int) -> None:

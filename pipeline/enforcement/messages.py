@@ -88,24 +88,30 @@ class Refusal(ValueError):
 Raw = bytes | msgspec.Raw
 
 
-def decode(message: Message) -> Iterator[tuple[Sighting | Rejected, Raw]]:
-    """All sightings of a message, and a rejected record for each object that is none; each with its own bytes."""
+def decode(message: Message) -> Iterator[tuple[Sighting | Rejected, Raw, int]]:
+    """All sightings of a message, and a rejected record for each object that is none; with bytes and number."""
     try:
         objects = _split(message)
     except Refusal as refusal:
-        yield rejected(message, STAGE, refusal.reason, str(refusal), refusal.field), message.data
+        yield rejected(message, STAGE, refusal.reason, str(refusal), refusal.field), message.data, 0
         return
     for number, raw in objects:
         try:
-            yield _read(raw, message, number), raw
+            yield _read(raw, message, number), raw, number
         except Refusal as refusal:
-            yield rejected(part(message, raw), STAGE, refusal.reason, str(refusal), refusal.field), raw
+            one = part(message, raw, number)
+            yield rejected(one, STAGE, refusal.reason, str(refusal), refusal.field), raw, number
 
 
-def part(message: Message, raw: Raw) -> Message:
+def part(message: Message, raw: Raw, number: int) -> Message:
     """The message with one of its objects alone; what described the whole no longer holds."""
     attributes = {name: value for name, value in message.attributes.items() if not name.startswith("content_")}
-    return msgspec.structs.replace(message, data=bytes(raw), attributes=attributes)
+    own_id = _object_id(message, number) if message.message_id else ""
+    return msgspec.structs.replace(message, data=bytes(raw), message_id=own_id, attributes=attributes)
+
+
+def _object_id(message: Message, number: int) -> str:
+    return f"{message.message_id}-{number:06d}"
 
 
 def _read(raw: Raw, message: Message, number: int) -> Sighting:
@@ -326,7 +332,7 @@ def _sighting(wire: _Wire, message: Message, raw: Raw, number: int, extra: str |
 
 
 def _event_id(message: Message, raw: Raw, number: int) -> str:
-    return f"{message.message_id}-{number:06d}" if message.message_id else blake2b(raw, digest_size=16).hexdigest()
+    return _object_id(message, number) if message.message_id else blake2b(raw, digest_size=16).hexdigest()
 
 
 def _invalid(found: dict[str, Any], error: str) -> Refusal:

@@ -12,9 +12,15 @@ from pipeline.enforcement.times import day as day_of
 
 MIN_SECRET_BYTES = 16
 PSEUDONYM_HEX_DIGITS = 32
+FINGERPRINT_HEX_DIGITS = 16
 MAX_DAYS = 4
 MAX_KNOWN = 65_536
 _DAY_US = 86_400_000_000
+
+
+def fingerprint(secret: bytes) -> str:
+    """Tells one secret from another and may be shown: no key comes from it, nor from what it is made of."""
+    return hmac.digest(secret, b"fingerprint", "sha256").hex()[:FINGERPRINT_HEX_DIGITS]
 
 
 class Pseudonyms:

@@ -134,7 +134,11 @@ class PublicPassage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
-    """What could not be processed: why, where, and its original bytes (base64, the first 64 KiB)."""
+    """What could not be processed: why, where, and its original bytes (base64, the first 64 KiB).
+
+    origin: the id of its message and, where it is one object of it, its number, so that equal bytes that came twice are
+    two, and one that is read twice is one. None: it has no message, such as a row, which is one whatever it came from.
+    """
 
     stage: str
     reason: str
@@ -145,6 +149,7 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
     attributes: str
     received_at: Time
     schema_version: int = model.SCHEMA_VERSION
+    origin: str | None = None
 
 
 def sighting_records(
@@ -301,4 +306,5 @@ def rejected(message: Message, stage: str, reason: str, error: str, field: str |
         payload_bytes=len(message.data),
         attributes=msgspec.json.encode(message.attributes).decode(),
         received_at=rfc3339(message.received_us),
+        origin=message.message_id or None,
     )

@@ -1,14 +1,15 @@
 """Section speed: sightings in, fines out. The whole graph.
 
-messages ─▶ decode ─▶ sessions by (section, vehicle) ─▶ measure ─▶ pictures ─▶ plates ─▶ judge
-              │                                            │                               │
-           rejected                               clear, unmeasurable                fines, reviews
+messages ─▶ decode ─▶ sessions by (section, vehicle) ─▶ measure ─▶ pictures ─▶ plates ─▶ judge ─▶ commit
+              │                                            │                                        │
+           rejected                               clear, unmeasurable                         fines, reviews
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from operator import attrgetter
 
 import apache_beam as beam
 
@@ -17,6 +18,7 @@ from pipeline import options as command_line
 from pipeline.enforcement import sections
 from pipeline.options import SectionSpeedOptions, Settings
 from pipeline.running import run_pipeline
+from pipeline.transforms.commit import Commit
 from pipeline.transforms.intake import DecodeSightings
 from pipeline.transforms.judge import Judge
 from pipeline.transforms.outputs import Outputs, WriteOutputs
@@ -35,10 +37,11 @@ def build(pipeline: beam.Pipeline, settings: Settings) -> Outputs:
     if settings.read_plates:
         cases = cases | "Read plates" >> ReadPlates()
     judged = cases | "Judge cases" >> Judge(settings.network)
+    withdrawn = measured.withdrawn | "Commit withdrawals" >> Commit(attrgetter("passage_id"))
     outputs = Outputs(
         sightings=(decoded.located,),
         passages=(measured.settled, judged.passages),
-        fines=(judged.fines, measured.withdrawn),
+        fines=(judged.fines, withdrawn),
         rejected=(decoded.rejected,),
     )
     _ = outputs | "Write outputs" >> WriteOutputs(settings)

@@ -10,9 +10,12 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline.enforcement import evidence
-from pipeline.enforcement.model import Case, Passages, Status
+from pipeline.enforcement.model import Case, Passage, Passages, Status
 from pipeline.enforcement.records import Fine
 from pipeline.enforcement.sections import Network
+from pipeline.transforms.commit import Commit
+
+Verdict = tuple[Passage, Fine]
 
 
 class Judged(NamedTuple):
@@ -23,17 +26,19 @@ class Judged(NamedTuple):
 
 
 class Judge(beam.PTransform):
-    """A fine where everything agrees, else a case for a person."""
+    """A fine where everything agrees, else a case for a person: one verdict, however often a case is judged."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self._network = network
 
     def expand(self, cases: beam.PCollection[Case]) -> Judged:
-        """One passage and one fine for each case."""
-        judged = cases | "Judge" >> beam.ParDo(_Judge(self._network)).with_outputs("fines", main="passages")
-        judged.passages.element_type, judged.fines.element_type = Passages, Fine
-        return Judged(judged.passages, judged.fines)
+        """One passage and one fine for each case, parted when they are final: both are of the same verdict."""
+        verdicts = cases | "Judge" >> beam.ParDo(_Judge(self._network)).with_output_types(Verdict)
+        final = verdicts | "Commit" >> Commit(passage_id)
+        parted = final | "Part" >> beam.FlatMap(part).with_outputs("fines", main="passages")
+        parted.passages.element_type, parted.fines.element_type = Passages, Fine
+        return Judged(parted.passages, parted.fines)
 
 
 class _Judge(beam.DoFn):
@@ -41,8 +46,19 @@ class _Judge(beam.DoFn):
         self._network = network
         self._counters = {status: Metrics.counter("fines", status.value) for status in Status}
 
-    def process(self, case: Case) -> Iterator[Passages | TaggedOutput]:
+    def process(self, case: Case) -> Iterator[Verdict]:
         passage, fine = evidence.judge(case, self._network.sections[case.passage.section_id])
         self._counters[fine.status].inc()
-        yield Passages((passage,))
-        yield TaggedOutput("fines", fine)
+        yield passage, fine
+
+
+def passage_id(verdict: Verdict) -> str:
+    """Of the passage that was judged."""
+    return verdict[0].passage_id
+
+
+def part(verdict: Verdict) -> Iterator[Passages | TaggedOutput]:
+    """The passage, and the fine or the case for a person."""
+    passage, fine = verdict
+    yield Passages((passage,))
+    yield TaggedOutput("fines", fine)

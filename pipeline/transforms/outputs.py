@@ -13,6 +13,7 @@ from pipeline.enforcement.intake import Batch
 from pipeline.enforcement.model import Outcome, Passages
 from pipeline.enforcement.records import Fine, PassageRecord, PublicPassage, Rejected, SightingRecord
 from pipeline.options import Settings
+from pipeline.transforms.commit import Commit
 from pipeline.transforms.sinks import (
     InsertPassages,
     InsertRows,
@@ -62,7 +63,8 @@ class WriteOutputs(beam.PTransform):
         topic = settings.output_topic or ""
         _ = joined["fines"] | "Publish fines" >> Publish(topic, fine_attributes)
         if settings.publish_all:
-            public = joined["passages"] | "Not fined" >> beam.FlatMap(not_fined).with_output_types(PublicPassage)
+            final = joined["passages"] | "Commit passages" >> Commit(first_passage_id)
+            public = final | "Not fined" >> beam.FlatMap(not_fined).with_output_types(PublicPassage)
             _ = public | "Publish passages" >> Publish(topic, passage_attributes)
 
 
@@ -159,6 +161,11 @@ def log_rejected(rejected: Rejected) -> None:
 def not_fined(found: Passages) -> list[PublicPassage]:
     """EDEM's records of measured passages that are neither fined nor under review."""
     return [records.public_passage(passage) for passage in found.passages if passage.outcome is Outcome.CLEAR]
+
+
+def first_passage_id(found: Passages) -> str:
+    """By which passages of one element travel together."""
+    return found.passages[0].passage_id
 
 
 def passage_attributes(passage: PublicPassage) -> dict[str, str]:

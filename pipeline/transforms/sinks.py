@@ -47,7 +47,8 @@ ROW_IDS: Mapping[str, Callable[[Any], str]] = {
     "sightings": lambda row: _digest(f"{row.camera_id}|{row.event_id}".encode()),  # an insert id has 128 bytes at most
     "passages": lambda row: f"{row.passage_id}-{row.revision}",
     "fines": lambda row: f"{row.fine_id}-{row.revision}-{row.status}",
-    "rejected": lambda row: _digest(msgspec.json.encode(row)),
+    # What, why and of which message: work that is done again ends at another time, and perhaps with other words.
+    "rejected": lambda row: _digest(msgspec.json.encode(msgspec.structs.replace(row, error="", received_at=""))),
 }
 
 
@@ -61,7 +62,7 @@ Parts = tuple[beam.PCollection[Any], ...]
 class Recorder:
     """Turns outputs into the records that are stored: under pseudonyms, unless privacy is off (secret_source None)."""
 
-    def __init__(self, secret_source: str | None) -> None:
+    def __init__(self, secret_source: secret.Source | None) -> None:
         self._secret_source = secret_source
         self._pseudonyms = IN_CLEAR
 
