@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 # As readers, gateways and the programs between them spell it, in letters and digits alone.
 PLACEHOLDERS = frozenset({
     "empty", "illegible", "invalid", "missing", "na", "nan", "noplate", "noplatefound", "noread", "none", "noresult",
@@ -11,6 +13,7 @@ PLACEHOLDERS = frozenset({
 MIN_FILLED = 4  # 0 and 000 may be the number of a tracker's vehicle, XXX a plate
 
 
+@lru_cache(maxsize=65_536)  # asked for every sighting, and a vehicle is seen several times
 def is_identified(vehicle_id: str) -> bool:
     """Whether sightings of this vehicle_id are of one vehicle.
 
@@ -20,7 +23,7 @@ def is_identified(vehicle_id: str) -> bool:
     tracker that pads its numbers, is never measured: the doubt is for the driver.
     """
     spelt = vehicle_id.casefold()
-    if not spelt.isalnum():  # few are not, and this is asked for every sighting
+    if not spelt.isalnum():  # few are not
         spelt = "".join(filter(str.isalnum, spelt))
     if not spelt or spelt in PLACEHOLDERS:
         return False
