@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from pipeline.enforcement import revisions, sections
-from pipeline.enforcement.messages import decode
+from pipeline.enforcement.messages import read, split
 from pipeline.enforcement.model import Message
 from pipeline.transforms.coders import StructCoder
 from releases import shapes
@@ -88,11 +88,8 @@ def by_name(value: Any) -> Any:  # noqa: ANN401 (any record; mappings, lists and
 def messages_read() -> object:
     """What this code reads of the sample messages, each line a message."""
     lines = (INPUTS / "messages.ndjson").read_bytes().splitlines()
-    return [
-        by_name(found)
-        for number, line in enumerate(lines)
-        for found, _, _ in decode(Message(line, f"message-{number}", RECEIVED_US))
-    ]
+    received = [Message(line, f"message-{number}", RECEIVED_US) for number, line in enumerate(lines)]
+    return [by_name(read(raw, message, number)) for message in received for number, raw in split(message)]
 
 
 def sections_read() -> object:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.enforcement import messages
-from pipeline.enforcement.messages import decode, part
+from pipeline.enforcement.messages import Raw, Refusal, part, read, split
 from pipeline.enforcement.model import Message, Sighting
 from pipeline.enforcement.records import Rejected
 
@@ -22,6 +22,22 @@ EDEM = b'{"vehicle_id": "car-7", "speed": 38.5, "location": [40.76, -73.97]}'
 
 def message(data: bytes, message_id: str = "m1", **attributes: str) -> Message:
     return Message(data, message_id, RECEIVED_US, attributes)
+
+
+def decode(found: Message) -> list[tuple[Sighting | Rejected, Raw, int]]:
+    """What becomes of each object of a message, its bytes and number."""
+    try:
+        objects = split(found)
+    except Refusal as refusal:
+        return [(refusal.record(found), found.data, 0)]
+    return [(sighting_or_refusal(raw, found, number), raw, number) for number, raw in objects]
+
+
+def sighting_or_refusal(raw: Raw, found: Message, number: int) -> Sighting | Rejected:
+    try:
+        return read(raw, found, number)
+    except Refusal as refusal:
+        return refusal.record(part(found, raw, number))
 
 
 def results(data: bytes, message_id: str = "m1", **attributes: str) -> list[Sighting | Rejected]:
@@ -576,7 +592,7 @@ def test_arbitrary_punctuation_never_raises(data):
 def test_every_object_gives_exactly_one_result(objects, shape):
     texts = [json.dumps(item).encode() for item in objects]
     data = b"[" + b",".join(texts) + b"]" if shape == "array" else b"\n".join(texts)
-    pairs = list(decode(message(data)))
+    pairs = decode(message(data))
     assert [bytes(raw) for _, raw, _ in pairs] == texts
     assert all(travels(found) for found, _, _ in pairs)
     for text, (found, _, _) in zip(texts, pairs, strict=True):
@@ -667,7 +683,7 @@ def test_two_objects_on_one_line_are_told_apart_from_the_next_line():
     """Glued objects must neither stop the run nor lend their place to another object's bytes."""
     glued = SOUND % (b"A", b"1") + SOUND % (b"B", b"2")
     data = glued + b"\n" + SOUND % (b"C", b"3")
-    found = list(decode(message(data, "", content_type=messages.LINES)))
+    found = decode(message(data, "", content_type=messages.LINES))
     kinds_found = [getattr(item, "reason", getattr(item, "vehicle_id", None)) for item, _, _ in found]
     assert kinds_found == ["malformed_json", "C"]
     assert [bytes(raw) for _, raw, _ in found] == [glued, SOUND % (b"C", b"3")]

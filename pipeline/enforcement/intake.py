@@ -6,9 +6,9 @@ import msgspec
 from msgspec.structs import replace
 
 from pipeline.enforcement.identity import is_identified
-from pipeline.enforcement.messages import Refusal, decode, part
+from pipeline.enforcement.messages import Refusal, part, read, split
 from pipeline.enforcement.model import Message, Sighting
-from pipeline.enforcement.records import Rejected, rejected
+from pipeline.enforcement.records import Rejected
 from pipeline.enforcement.sections import Network
 from pipeline.enforcement.times import rfc3339
 
@@ -43,28 +43,30 @@ class Intake:
 
     def read(self, message: Message, by_us: int) -> tuple[Batch, list[Rejected]]:
         """Each object of the message as a located sighting or as a rejected record; by_us: read at that time."""
+        try:
+            objects = split(message)
+        except Refusal as refusal:
+            return Batch(()), [refusal.record(message)]
         located, refused = [], []
-        for found, raw, number in decode(message):
-            if isinstance(found, Rejected):
-                refused.append(found)
-                continue
+        for number, raw in objects:
             try:
-                self._refuse_old(found, by_us)
-                place = self._locate(found)
-                located.append(place if is_identified(found.vehicle_id) else replace(place, section_ids=()))
+                sighting = read(raw, message, number)
+                if self._max_age_us is not None and sighting.time_us < by_us - self._max_age_us:
+                    raise self._too_late(sighting, by_us)
+                found = self._locate(sighting)
+                located.append(found if is_identified(sighting.vehicle_id) else Located(found.sighting, ()))
             except Refusal as refusal:
-                one = part(message, raw, number)
-                refused.append(rejected(one, STAGE, refusal.reason, str(refusal), refusal.field))
+                refused.append(refusal.record(part(message, raw, number)))
         return Batch(tuple(located)), refused
 
-    def _refuse_old(self, sighting: Sighting, by_us: int) -> None:
-        if self._max_age_us is not None and sighting.time_us < by_us - self._max_age_us:
-            raise Refusal(
-                "too_late",
-                f"timestamp: found {rfc3339(sighting.time_us)}, read {rfc3339(by_us)}; allowed: "
-                f"at most {self._max_age_us / 3.6e9:g} hours late. Raise --allowed_lateness to accept it.",
-                "timestamp",
-            )
+    def _too_late(self, sighting: Sighting, by_us: int) -> Refusal:
+        return Refusal(
+            "too_late",
+            f"timestamp: found {rfc3339(sighting.time_us)}, read {rfc3339(by_us)}; allowed: "
+            f"at most {(self._max_age_us or 0) / 3.6e9:g} hours late. Raise --allowed_lateness to accept it.",
+            "timestamp",
+            STAGE,
+        )
 
     def _locate(self, sighting: Sighting) -> Located:
         camera = sighting.camera_id
@@ -73,7 +75,7 @@ class Intake:
         place = self._network.cameras.get(camera)
         if place is None:
             error = f"camera_id: found {camera!r}; allowed: a camera of the section file"
-            raise Refusal("unknown_camera", error, "camera_id")
+            raise Refusal("unknown_camera", error, "camera_id", STAGE)
         if sighting.location is None:
             sighting = replace(sighting, location=place)
         sections = self._network.by_camera.get(camera, ())
@@ -82,7 +84,7 @@ class Intake:
         if sighting.radar_id not in sections:
             allowed = ", ".join(sections) or "none"
             error = f"radar_id: found {sighting.radar_id!r}; allowed for camera {camera!r}: {allowed}"
-            raise Refusal("unknown_section", error, "radar_id")
+            raise Refusal("unknown_section", error, "radar_id", STAGE)
         return Located(sighting, (sighting.radar_id,))
 
     def _track_section(self, sighting: Sighting) -> str:
@@ -96,4 +98,5 @@ class Intake:
             "unknown_section",
             f"radar_id: found {radar_id!r}; allowed for a sighting without camera_id: {', '.join(tracks) or 'none'}",
             "radar_id",
+            STAGE,
         )

@@ -78,29 +78,18 @@ _array_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Refusal(ValueError):
-    """Why an object is no sighting."""
+    """Why an object is no sighting that can be used."""
 
-    def __init__(self, reason: str, error: str, field: str | None = None) -> None:
+    def __init__(self, reason: str, error: str, field: str | None = None, stage: str = STAGE) -> None:
         super().__init__(error)
-        self.reason, self.field = reason, field
+        self.reason, self.field, self.stage = reason, field, stage
+
+    def record(self, message: Message) -> Rejected:
+        """The rejected record of what is refused."""
+        return rejected(message, self.stage, self.reason, str(self), self.field)
 
 
 Raw = bytes | msgspec.Raw
-
-
-def decode(message: Message) -> Iterator[tuple[Sighting | Rejected, Raw, int]]:
-    """All sightings of a message, and a rejected record for each object that is none; with bytes and number."""
-    try:
-        objects = _split(message)
-    except Refusal as refusal:
-        yield rejected(message, STAGE, refusal.reason, str(refusal), refusal.field), message.data, 0
-        return
-    for number, raw in objects:
-        try:
-            yield _read(raw, message, number), raw, number
-        except Refusal as refusal:
-            one = part(message, raw, number)
-            yield rejected(one, STAGE, refusal.reason, str(refusal), refusal.field), raw, number
 
 
 def part(message: Message, raw: Raw, number: int) -> Message:
@@ -114,7 +103,8 @@ def _object_id(message: Message, number: int) -> str:
     return f"{message.message_id}-{number:06d}"
 
 
-def _read(raw: Raw, message: Message, number: int) -> Sighting:
+def read(raw: Raw, message: Message, number: int) -> Sighting:
+    """The sighting that an object of the message is. Raises Refusal."""
     try:
         return _sighting(_strict_decoder.decode(raw), message, raw, number)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -151,8 +141,11 @@ def _gunzip(data: bytes) -> bytes:
     raise Refusal("malformed_gzip", f"more than {MAX_GZIP_MEMBERS} gzip members", "content_encoding")
 
 
-def _split(message: Message) -> Iterable[tuple[int, Raw]]:
-    """The objects of a message, numbered: by their places in a file, whose blocks no two engines cut alike."""
+def split(message: Message) -> Iterable[tuple[int, Raw]]:
+    """The objects of a message, numbered: by their places in a file, whose blocks no two engines cut alike.
+
+    Raises Refusal for a message that cannot be taken apart.
+    """
     data = _inflate(message)
     if message.position is not None:
         return _by_place(data, message.position)
@@ -165,13 +158,16 @@ def _too_many() -> Refusal:
     return Refusal("too_large", f"more than {MAX_OBJECTS} objects in one; send them in several messages or lines")
 
 
-def _by_place(lines: bytes, position: int) -> Iterator[tuple[int, Raw]]:
+def _by_place(lines: bytes, position: int) -> list[tuple[int, Raw]]:
+    objects: list[tuple[int, Raw]] = []
     for line in lines.split(b"\n"):
+        number = position // MIN_SIGHTING_BYTES
         if line[:1] == b"{":
-            yield position // MIN_SIGHTING_BYTES, line
+            objects.append((number, line))
         else:
-            yield from enumerate(_by_line(line), position // MIN_SIGHTING_BYTES)
+            objects.extend(enumerate(_by_line(line), number))
         position += len(line) + 1
+    return objects
 
 
 def _objects(data: bytes, *, lines: bool) -> list[Raw]:
