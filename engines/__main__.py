@@ -60,7 +60,7 @@ def _generated(folder: Path, sightings: int, seed: int) -> Path:
     path = folder / f"{sightings}-{seed}.ndjson"
     if not path.exists():
         vehicles = max(sightings * 10 // SIGHTINGS_OF_TEN_VEHICLES, 1)
-        whole = path.with_suffix(".part")
+        whole = path.with_name(f"unfinished-{path.name}")
         command = [sys.executable, "-m", "generator", "--sections", str(SECTIONS), "--vehicles", str(vehicles)]
         subprocess.run([*command, "--seed", str(seed), "--faults", "all", "--output", str(whole)], check=True)
         whole.rename(path)

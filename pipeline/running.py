@@ -13,7 +13,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult, PipelineRunner
 
-from pipeline import conservation, dataflow, job_server
+from pipeline import conservation, dataflow, earlier_results, job_server
 from pipeline.bounded_runner import BoundedRunner
 from pipeline.local_runner import LocalRunner
 from pipeline.options import Settings
@@ -26,6 +26,8 @@ def run_pipeline(options: PipelineOptions, settings: Settings, build: Callable[[
         pipeline = dataflow.new_pipeline(options)
         build(pipeline)
         return dataflow.run(pipeline, options)
+    output_dir = settings.output_dir or "."
+    earlier = {} if settings.streaming else earlier_results.look(output_dir, settings.input)
     pipeline = beam.Pipeline(runner=_runner(options, streaming=settings.streaming), options=options)
     build(pipeline)
     gc.freeze()  # what is loaded by now stays: the garbage collector need not look at it again and again
@@ -36,7 +38,8 @@ def run_pipeline(options: PipelineOptions, settings: Settings, build: Callable[[
     if failed := job_server.failure(result):
         print(f"python -m pipeline: the run failed: {failed}", file=sys.stderr)
         return 1
-    line, agree = conservation.account(result, settings.output_dir or ".")
+    earlier_results.remove(output_dir, earlier)
+    line, agree = conservation.account(result, output_dir)
     print(f"python -m pipeline: {line}", file=sys.stderr)
     return 0 if agree else 1
 

@@ -6,10 +6,12 @@ import json
 import random
 from collections import Counter
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from apache_beam.io.filesystem import BeamIOError
 
-from pipeline import secret
+from pipeline import earlier_results, secret
 from pipeline.enforcement.records import Fine
 from pipeline.jobs import main
 from pipeline.transforms import sources
@@ -398,3 +400,33 @@ def test_sightings_of_no_known_vehicle_are_stored_and_never_paired(capfd):
     assert (found.summary["sightings_stored"], found.summary["rejected"]) == (6, 0)
     assert (found.summary["passages_review"], found.summary["passages"]) == (1, 2)  # both of A, one in each section
     assert "6 sightings = 6 stored (4 of no known vehicle) + 0 rejected; " in capfd.readouterr().err
+
+
+# --- results of an earlier run
+
+
+def files_of(folder: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def test_results_of_an_earlier_run_do_not_mix_with_those_of_the_next():
+    Path("in.ndjson").write_bytes(line("A", 1, 0) + b"\n")
+    Path("out").mkdir()
+    Path("out/passages-00001-of-00002.ndjson").write_bytes(b"{}\n")
+    assert len(run().passages) == run().summary["passages"] == 2
+
+
+@pytest.mark.parametrize("engine", ["--runner=Nonsense", "--runner=PortableRunner"])
+def test_run_that_never_begins_leaves_the_results_of_the_one_before(engine):
+    Path("in.ndjson").write_bytes(line("A", 1, 0) + b"\n")
+    run()
+    before = files_of("out")
+    assert main(["--input=in.ndjson", "--output_dir=out", "--sections=sections.yaml", engine]) == 2
+    assert files_of("out") == before
+
+
+def test_place_of_results_that_is_not_there_is_told_in_one_line(capsys, monkeypatch):
+    monkeypatch.setattr(earlier_results, "_results", Mock(side_effect=BeamIOError("no such bucket", {})))
+    Path("in.ndjson").write_bytes(line("A", 1, 0) + b"\n")
+    assert main(["--input=in.ndjson", "--output_dir=gs://b/x", "--sections=sections.yaml"]) == 2
+    assert "python -m pipeline: --output_dir: gs://b/x cannot be looked into: no such" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Results of an earlier run: those of this run are alone in their folder, and nothing else is touched."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,28 +16,27 @@ def _folder(tmp_path, monkeypatch):
     Path("in.ndjson").touch()
 
 
-def left(*names: str, read: str = "in.ndjson") -> set[str]:
+def left(*names: str, written: tuple[str, ...] = ()) -> set[str]:
+    """What is in the folder after a run that found `names` there and wrote `written`."""
     for name in names:
         (Path("out") / name).touch()
-    earlier_results.remove("out", str(Path(read).absolute()))
+        os.utime(Path("out") / name, (1, 1))
+    earlier = earlier_results.look("out", str(Path("in.ndjson").absolute()))
+    for name in written:
+        (Path("out") / name).write_text("new")
+    earlier_results.remove("out", earlier)
     return {path.name for path in Path("out").iterdir()}
 
 
 def test_results_of_more_files_are_removed():
-    assert (
-        left("passages-00000-of-00002.ndjson", "passages-00001-of-00002.ndjson", "fines-00000-of-00001.ndjson") == set()
-    )
+    files = ("passages-00000-of-00002.ndjson", "passages-00001-of-00002.ndjson", "fines-00000-of-00001.ndjson")
+    new = ("passages-00000-of-00001.ndjson", "fines-00000-of-00001.ndjson")
+    assert left(*files, written=new) == set(new)
 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "summary.json",
-        "passages.ndjson",
-        "my-passages-00000-of-00001.ndjson",
-        "passages-00000-of-00001.ndjson.gz",
-        "a.ndjson",
-    ],
+    ["summary.json", "passages.ndjson", "my-fines-00000-of-00001.ndjson", "fines-00000-of-00001.ndjson.gz", "a.ndjson"],
 )
 def test_what_is_no_result_stays(name):
     assert left(name) == {name}
@@ -46,18 +46,23 @@ def test_folder_without_results_is_fine():
     assert left() == set()
 
 
+def test_file_that_is_gone_meanwhile_is_fine():
+    Path("out/fines-00000-of-00001.ndjson").touch()
+    earlier = earlier_results.look("out", str(Path("in.ndjson").absolute()))
+    Path("out/fines-00000-of-00001.ndjson").unlink()
+    earlier_results.remove("out", earlier)
+
+
 @pytest.mark.parametrize("read", ["out/rejected-00000-of-00001.ndjson", "out/rejected-*", "../{}/out/*"])
-def test_results_that_are_read_are_refused_and_kept(read):
-    names = {"rejected-00000-of-00001.ndjson", "passages-00000-of-00001.ndjson"}
-    with pytest.raises(
-        OptionError, match=r"--output_dir: out holds .*-00000-of-00001.ndjson, which is read as --input"
-    ):
-        left(*names, read=read.format(Path.cwd().name))
-    assert {path.name for path in Path("out").iterdir()} == names
+def test_results_that_are_read_are_refused(read):
+    for name in ("rejected-00000-of-00001.ndjson", "passages-00000-of-00001.ndjson"):
+        (Path("out") / name).touch()
+    with pytest.raises(OptionError, match=r"--output_dir: out holds .*-of-00001.ndjson, which is read as --input"):
+        earlier_results.look("out", str(Path(read.format(Path.cwd().name)).absolute()))
 
 
 def test_link_to_a_result_is_refused_too():
     Path("out/fines-00000-of-00001.ndjson").touch()
     Path("link.ndjson").symlink_to("out/fines-00000-of-00001.ndjson")
     with pytest.raises(OptionError):
-        left(read="link.ndjson")
+        earlier_results.look("out", str(Path("link.ndjson").absolute()))

@@ -110,6 +110,24 @@ def test_fine_of_new_york_is_fifty_dollars():
     assert SHIPPED["nl"].amount(150.0, 100.0) is None
 
 
+def test_suspected_violation_says_what_it_costs():
+    suspected, clear = decided("nyc", 60.0, 40.2336), decided("nyc", 40.0, 40.2336)
+    assert (suspected.amount, suspected.currency) == (50.0, "USD")
+    assert (clear.amount, clear.currency) == (None, "")
+    assert (decided("nl", 150.0, 100.0).amount, decided("nl", 150.0, 100.0).currency) == (None, "")
+
+
+@pytest.mark.parametrize(("counted_kmh", "amount"), [(110.0, None), (110.1, 20.0), (120.0, 20.0), (120.1, 60.0)])
+def test_highest_band_that_is_passed_counts(counted_kmh, amount):
+    bands = policy.Policy("mine", amounts=(policy.Amount(10.0, 20.0), policy.Amount(20.0, 60.0)), currency="EUR")
+    assert bands.amount(counted_kmh, 100.0) == amount
+
+
+def test_amount_goes_by_the_limit_that_the_policy_goes_by():
+    fixed = policy.Policy("mine", fixed_limit_kmh=40.0, amounts=(policy.Amount(0.0, 20.0),))
+    assert fixed.amount(45.0, 50.0) == 20.0
+
+
 @given(st.sampled_from(sorted(set(SHIPPED) - {"edem-classic"})), st.floats(1, 250), st.floats(1, 200))
 def test_no_policy_counts_more_than_was_proven_or_suspects_who_kept_the_limit(name, kmh, limit_kmh):
     found = decided(name, kmh, limit_kmh)

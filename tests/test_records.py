@@ -96,6 +96,8 @@ def test_fine_on_the_wire():
         "resolution_s": 0.1,
         "policy": "nl",
         "counted_speed": 36.0,
+        "amount": None,
+        "currency": None,
     }
 
 

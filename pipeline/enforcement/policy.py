@@ -68,7 +68,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     def is_over(self, counted_kmh: float, limit_kmh: float) -> bool:
         """Whether the counted speed is as far over the limit as the policy asks."""
-        over_kmh = counted_kmh - (limit_kmh if self.fixed_limit_kmh is None else self.fixed_limit_kmh)
+        over_kmh = self._over_kmh(counted_kmh, limit_kmh)
         if over_kmh <= self.more_than_kmh + MARGIN_KMH:
             return False
         least_kmh = next((least.over_kmh for least in self.least if limit_kmh <= least.limit_up_to_kmh), None)
@@ -76,8 +76,11 @@ class Policy(msgspec.Struct, frozen=True):
 
     def amount(self, counted_kmh: float, limit_kmh: float) -> float | None:
         """What the policy asks for, in its currency; None where it names nothing."""
-        reached = [band.amount for band in self.amounts if counted_kmh - limit_kmh > band.more_than_kmh]
-        return max(reached, default=None)
+        over_kmh = self._over_kmh(counted_kmh, limit_kmh)
+        return max((band.amount for band in self.amounts if over_kmh > band.more_than_kmh), default=None)
+
+    def _over_kmh(self, counted_kmh: float, limit_kmh: float) -> float:
+        return counted_kmh - (limit_kmh if self.fixed_limit_kmh is None else self.fixed_limit_kmh)
 
 
 def _whole(speed_kmh: float) -> float:
@@ -98,8 +101,15 @@ def decide(passage: Passage, policy: Policy, tolerance_kmh: float = 0.0) -> Pass
     counted_kmh = policy.counted_kmh(speed_kmh)
     if not policy.is_over(counted_kmh, passage.limit_kmh + tolerance_kmh):
         return replace(passage, policy=policy.name, counted_speed_kmh=counted_kmh, outcome=Outcome.CLEAR)
-    doubts = tuple(_doubts(passage, policy))
-    return replace(passage, policy=policy.name, counted_speed_kmh=counted_kmh, reasons=doubts)
+    amount = policy.amount(counted_kmh, passage.limit_kmh)
+    return replace(
+        passage,
+        policy=policy.name,
+        counted_speed_kmh=counted_kmh,
+        reasons=tuple(_doubts(passage, policy)),
+        amount=amount,
+        currency="" if amount is None else policy.currency,
+    )
 
 
 def _doubts(passage: Passage, policy: Policy) -> Iterable[Reason]:

@@ -87,7 +87,10 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
 
 
 class Fine(msgspec.Struct, frozen=True, gc=False):
-    """A fine, a case for a person, or a fine taken back. The first seven keys are EDEM's; avg_speed is in km/h."""
+    """A fine, a case for a person, or a fine taken back. The first seven keys are EDEM's; avg_speed is in km/h.
+
+    amount: what the policy asks for it, in currency; null where the policy names none.
+    """
 
     radar_id: str
     vehicle_id: str
@@ -116,6 +119,8 @@ class Fine(msgspec.Struct, frozen=True, gc=False):
     resolution_s: float | None = None
     policy: str | None = None
     counted_speed: float | None = None
+    amount: float | None = None
+    currency: str | None = None
 
 
 class PublicPassage(msgspec.Struct, frozen=True, gc=False):
@@ -276,6 +281,8 @@ def fine(
         resolution_s=resolution_s,
         policy=passage.policy or None,
         counted_speed=passage.counted_speed_kmh,
+        amount=passage.amount,
+        currency=passage.currency or None,
     )
 
 

@@ -13,7 +13,7 @@ from operator import attrgetter
 
 import apache_beam as beam
 
-from pipeline import dataflow, earlier_results, preflight
+from pipeline import dataflow, preflight
 from pipeline import options as command_line
 from pipeline.enforcement import sections
 from pipeline.options import SectionSpeedOptions, Settings
@@ -62,6 +62,4 @@ def run(argv: Sequence[str]) -> int:
         status = preflight.run(options.view_as(SectionSpeedOptions), settings)
         if status is not None:
             return status
-    if settings.output_dir and not dataflow.is_only_described(options):
-        earlier_results.remove(settings.output_dir, settings.input)
     return run_pipeline(options, settings, lambda pipeline: build(pipeline, settings))
