@@ -38,7 +38,7 @@ def main() -> int:
     if args.sightings < 1:
         parser.error(f"--sightings: found {args.sightings}; allowed: 1 or more")
     args.out.mkdir(parents=True, exist_ok=True)
-    source = args.input or _generated(args.out, args.sightings, args.seed)
+    source = args.input or generated(args.out, args.sightings, args.seed)
     job = Job(source.resolve(), (args.sections or SECTIONS).resolve(), (args.out / "secret").resolve(), args.limit_s)
     print(_line(*HEADER), flush=True)
     rows = []
@@ -56,7 +56,8 @@ def _file(text: str) -> Path:
     return path
 
 
-def _generated(folder: Path, sightings: int, seed: int) -> Path:
+def generated(folder: Path, sightings: int, seed: int) -> Path:
+    """A file of about so many sightings, made once."""
     path = folder / f"{sightings}-{seed}.ndjson"
     if not path.exists():
         vehicles = max(sightings * 10 // SIGHTINGS_OF_TEN_VEHICLES, 1)

@@ -10,8 +10,9 @@ from engines import results, running, workers
 from engines.results import Results
 from engines.running import Job, Run
 
-KILLED = "job server, its worker killed"
-AGAIN = "job server, the same again"
+JOB_SERVER = "job server"
+KILLED = "{}, its worker killed"
+AGAIN = "{}, the same again"
 
 
 class Row(NamedTuple):
@@ -31,27 +32,31 @@ def compare(job: Job, folder: Path, job_endpoint: str | None) -> Iterator[Row]:
     yield _complete("two processes", running.run(job, folder / "two_processes", running.TWO_PROCESSES), expected)
     with workers.serving(folder / "workers.log") as pool:
         with running.beam_job_server(folder) as endpoint:
-            yield from _behind_job_server(job, folder, running.behind_job_server(endpoint, pool), pool, expected)
+            yield from _behind_job_server(JOB_SERVER, job, folder / "job_server", (endpoint, pool), expected)
         if job_endpoint:
-            options = running.behind_job_server(job_endpoint, pool)
-            yield _complete(job_endpoint, running.run(job, folder / "job_endpoint", options), expected)
+            yield from _behind_job_server(job_endpoint, job, folder / "job_endpoint", (job_endpoint, pool), expected)
 
 
 def _behind_job_server(
-    job: Job, folder: Path, options: list[str], pool: workers.Workers, expected: Results
+    engine: str, job: Job, folder: Path, place: tuple[str, workers.Workers], expected: Results
 ) -> Iterator[Row]:
-    whole = running.run(job, folder / "job_server", options)
-    yield _complete("job server", whole, expected)
+    """A whole run, one that loses a worker, and the same once more."""
+    endpoint, pool = place
+    options = running.behind_job_server(endpoint, pool)
+    whole = running.run(job, folder, options)
+    yield _complete(engine, whole, expected)
+    folder = folder.with_name(f"{folder.name}_killed")
     killed: list[int] = []
 
     def kill_halfway(seconds: float) -> None:
         """Not before the first step has made its folders: a worker that never connected is waited for without end."""
-        begun = any((folder / "killed").glob("beam-temp-*"))
+        begun = any(folder.glob("beam-temp-*"))
         if begun and not killed and seconds > whole.seconds / 2 and (pid := pool.kill_one()) is not None:
             killed.append(pid)
 
-    yield _killed(running.run(job, folder / "killed", options, kill_halfway), expected, was_killed=bool(killed))
-    yield _complete(AGAIN, running.run(job, folder / "killed", options), expected)
+    loser = running.run(job, folder, options, kill_halfway)
+    yield _killed(KILLED.format(engine), loser, expected, was_killed=bool(killed))
+    yield _complete(AGAIN.format(engine), running.run(job, folder, options), expected)
 
 
 def _complete(engine: str, run: Run, expected: Results) -> Row:
@@ -62,16 +67,16 @@ def _complete(engine: str, run: Run, expected: Results) -> Row:
     return Row(engine, run, "; ".join(wrong) or "yes", sound=not wrong)
 
 
-def _killed(run: Run, expected: Results, *, was_killed: bool) -> Row:
+def _killed(engine: str, run: Run, expected: Results, *, was_killed: bool) -> Row:
     """A run that lost its worker: the whole results, or an exit status that says so and no wrong result."""
     if not was_killed:
-        return Row(KILLED, run, "the run was over before a worker was killed: take more sightings", sound=False)
+        return Row(engine, run, "the run was over before a worker was killed: take more sightings", sound=False)
     if run.status == 0:
-        return _complete(KILLED, run, expected)
+        return _complete(engine, run, expected)
     left = {kind: lines for kind, lines in run.results.items() if lines.n}
     wrong = any(lines != expected[kind] for kind, lines in left.items())
     sound = run.status is not None and not wrong
-    return Row(KILLED, run, f"{_ended(run)}, {'written: ' + ', '.join(left) if left else 'nothing written'}", sound)
+    return Row(engine, run, f"{_ended(run)}, {'written: ' + ', '.join(left) if left else 'nothing written'}", sound)
 
 
 def _ended(run: Run) -> str:

@@ -66,6 +66,7 @@ def behind_job_server(endpoint: str, workers: Workers) -> list[str]:
         "--environment_type=EXTERNAL",
         f"--environment_config={workers.address}",
         "--direct_num_workers=2",
+        "--parallelism=2",
     ]
 
 

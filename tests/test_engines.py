@@ -14,6 +14,7 @@ from apache_beam.runners.worker import data_plane
 from test_bounded_job import SECRET, SECTIONS, traffic
 
 from engines import comparison, results
+from engines.__main__ import generated
 from engines.results import Lines
 from engines.running import Run
 from pipeline import job_server, secret
@@ -47,12 +48,20 @@ def test_every_engine_gives_the_same_and_a_killed_worker_leaves_nothing_wrong():
         "one process",
         "two processes",
         "job server",
-        comparison.KILLED,
-        comparison.AGAIN,
+        comparison.KILLED.format(comparison.JOB_SERVER),
+        comparison.AGAIN.format(comparison.JOB_SERVER),
         "passed: every engine gave the same results",
     ]
     assert [row[-1] for row in (*table[1:4], table[5])] == ["yes"] * 4
     assert results.read(Path("out/job_server"))["passages"].n > 100
+
+
+def test_sightings_are_generated_where_none_are_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    first = generated(tmp_path, 60, 1)
+    assert len(first.read_bytes().splitlines()) > 20
+    written = first.stat().st_mtime_ns
+    assert generated(tmp_path, 60, 1).stat().st_mtime_ns == written, "once generated, it serves again"
 
 
 # --- what the comparison finds
@@ -94,11 +103,11 @@ def test_time_of_the_run_does_not_count_and_what_stands_beside_it_does():
     + [(status, WHOLE | {"fines": Lines(3, 8)}, False) for status in (0, 1)],
 )
 def test_killed_worker_may_cost_the_run_and_never_a_right_result(status, found, sound):
-    assert comparison._killed(Run(status, 1.0, found), WHOLE, was_killed=True).sound is sound
+    assert comparison._killed("e", Run(status, 1.0, found), WHOLE, was_killed=True).sound is sound
 
 
 def test_run_that_was_over_before_the_kill_proves_nothing():
-    assert not comparison._killed(Run(0, 1.0, WHOLE), WHOLE, was_killed=False).sound
+    assert not comparison._killed("e", Run(0, 1.0, WHOLE), WHOLE, was_killed=False).sound
 
 
 @pytest.mark.parametrize(("status", "found"), [(1, WHOLE), (None, WHOLE), (0, NOTHING)])
