@@ -43,15 +43,20 @@ class BoundedRunner(FnApiRunner):
 
 
 class _ManyBundles(BundleManager):
-    """Has the workers process a stage's input in bundles of about BUNDLE_BYTES, or of one file's part each."""
+    """Has the workers process a stage's input in bundles of about BUNDLE_BYTES, at least one part of a file."""
 
     def process_bundle(
-        self, inputs: Mapping[str, Any], expected_outputs: Any, fired_timers: Any, expected_timers: Any, *rest: Any
+        self,
+        inputs: Mapping[str, Any],
+        expected_outputs: Any,
+        fired_timers: Any,
+        expected_output_timers: Any,
+        dry_run: bool = False,
     ) -> Any:
         """The results of all bundles as one."""
         context = self.bundle_context_manager
-        if len(inputs) != 1 or expected_timers or context.stage.is_stateful():
-            return super().process_bundle(inputs, expected_outputs, fired_timers, expected_timers, *rest)
+        if len(inputs) != 1 or expected_output_timers or context.stage.is_stateful():
+            return super().process_bundle(inputs, expected_outputs, fired_timers, expected_output_timers, dry_run)
         ((name, buffer),) = inputs.items()
 
         def process(bundle: list[bytes], worker: Any) -> Any:
@@ -60,30 +65,40 @@ class _ManyBundles(BundleManager):
                 self._progress_frequency,
                 cache_token_generator=self._cache_token_generator,
             )
-            return manager.process_bundle({name: bundle}, expected_outputs, fired_timers, expected_timers, *rest)
+            return manager.process_bundle(
+                {name: bundle}, expected_outputs, fired_timers, expected_output_timers, dry_run
+            )
 
         results = _shared(self._bundles(name, buffer), context.worker_handlers, process)
         return _as_one([result for result, _ in results]), [split for _, splits in results for split in splits]
 
     def _bundles(self, name: str, buffer: Iterable[bytes]) -> Generator[list[bytes]]:
         """At least one, which may be empty."""
-        pieces, most_bytes = buffer, BUNDLE_BYTES
-        if self._reads_files():
-            coder = self.bundle_context_manager.get_input_coder_impl(name)
-            pieces, most_bytes = (coder.encode_all([part]) for data in buffer for part in coder.decode_all(data)), 0
         gathered: list[bytes] = []
-        n_bytes = 0
-        for piece in pieces:
-            if gathered and n_bytes + len(piece) > most_bytes:
+        n_bytes = 0.0
+        for piece, size in self._parts_of_files(name, buffer) if self._reads_files() else _sized(buffer):
+            if gathered and n_bytes + size > BUNDLE_BYTES:
                 yield gathered
-                gathered, n_bytes = [], 0
+                gathered, n_bytes = [], 0.0
             gathered.append(piece)
-            n_bytes += len(piece)
+            n_bytes += size
         yield gathered
+
+    def _parts_of_files(self, name: str, buffer: Iterable[bytes]) -> Iterator[tuple[bytes, float]]:
+        """With the sizes of what will be read; several small files are one bundle, since each bundle writes files."""
+        coder = self.bundle_context_manager.get_input_coder_impl(name)
+        for data in buffer:
+            for part in coder.decode_all(data):
+                yield coder.encode_all([part]), part.value[1]
 
     def _reads_files(self) -> bool:
         steps = self.bundle_context_manager.process_bundle_descriptor.transforms.values()
         return any(step.spec.urn == READS for step in steps)
+
+
+def _sized(buffer: Iterable[bytes]) -> Iterator[tuple[bytes, float]]:
+    for data in buffer:
+        yield data, len(data)
 
 
 class _ContextOfWorker:
@@ -155,7 +170,7 @@ class _File:
     """Bytes in a temporary file without a name, which is gone when nobody needs it; in memory while they are few."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, buffering=0)  # noqa: SIM115 (it outlives this call)
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115 (it outlives this call)
         self._end, self._lock = 0, Lock()
 
     def put(self, data: bytes) -> _Place:
@@ -169,7 +184,10 @@ class _File:
     def get(self, place: _Place) -> bytes:
         with self._lock:
             self._file.seek(place.offset)
-            return self._file.read(place.size)
+            data = self._file.read(place.size)
+        if len(data) != place.size:
+            raise OSError(f"of {place.size} bytes of temporary data {len(data)} came back")
+        return data
 
 
 class _DataOnDisk(execution.ListBuffer):
@@ -189,8 +207,11 @@ class _DataOnDisk(execution.ListBuffer):
         self._places.append(self._file.put(element))
 
     def extend(self, extra: Iterable[bytes]) -> None:
-        for data in extra:
+        for data in list(extra):
             self.append(data)
+
+    def partition(self, n: int) -> list[list[bytes]]:
+        raise NotImplementedError("bundles are made by _ManyBundles")
 
     def __iter__(self) -> Iterator[bytes]:
         return map(self._file.get, self._places)

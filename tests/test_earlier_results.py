@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -66,3 +67,36 @@ def test_link_to_a_result_is_refused_too():
     Path("link.ndjson").symlink_to("out/fines-00000-of-00001.ndjson")
     with pytest.raises(OptionError):
         earlier_results.look("out", str(Path("link.ndjson").absolute()))
+
+
+def test_link_is_removed_and_what_it_points_to_stays():
+    Path("kept").mkdir()
+    Path("kept/fines-00000-of-00001.ndjson").write_text("kept")
+    Path("out/fines-00000-of-00001.ndjson").symlink_to(Path("kept/fines-00000-of-00001.ndjson").absolute())
+    Path("out/latest.ndjson").symlink_to(Path("kept/fines-00000-of-00001.ndjson").absolute())
+    assert left() == {"latest.ndjson"}
+    assert Path("kept/fines-00000-of-00001.ndjson").read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", ["out[1]", "out?", "out*"])
+def test_name_of_a_folder_is_no_pattern(name):
+    other = Path("out1/fines-00000-of-00001.ndjson")
+    for path in (Path(name) / "fines-00000-of-00002.ndjson", other):
+        path.parent.mkdir()
+        path.touch()
+    earlier_results.remove(name, earlier_results.look(name, str(Path("in.ndjson").absolute())))
+    assert other.exists()
+    assert not list(Path(name).iterdir())
+
+
+def test_pattern_in_a_remote_place_is_refused():
+    with pytest.raises(OptionError, match=r"--output_dir: found gs://b/x\*; allowed: a place without"):
+        earlier_results.look("gs://b/x*", str(Path("in.ndjson").absolute()))
+
+
+def test_results_that_cannot_be_removed_are_told(monkeypatch):
+    Path("out/fines-00000-of-00001.ndjson").touch()
+    earlier = earlier_results.look("out", str(Path("in.ndjson").absolute()))
+    monkeypatch.setattr(os, "remove", Mock(side_effect=PermissionError("not yours")))
+    with pytest.raises(OptionError, match=r"out holds 1 results of an earlier run .*: not yours. Remove them"):
+        earlier_results.remove("out", earlier)

@@ -22,7 +22,7 @@ from pipeline.enforcement.sections import Section
 
 Numbers = npt.NDArray[np.int64]
 Truths = npt.NDArray[np.bool_]
-NO_CAMERA = -1
+NO_CAMERA = -1  # of a track, whose section has no surveyed length
 
 
 class Roads:
@@ -124,7 +124,7 @@ def _sessions(roads: Roads, seen: _Seen, gap_us: int) -> _Sessions:
     start = np.flatnonzero(~follows)
     end = np.append(start[1:], len(follows))
     onwards = (waited_us > 0) & (np.diff(seen.camera) > 0) & (np.diff(seen.region) == 0)
-    usual = seen.timed & (seen.camera != NO_CAMERA) & (~follows | np.concatenate([[False], onwards]))
+    usual = seen.timed & (~follows | np.concatenate([[False], onwards]))
     section = seen.section[start]
     plain = np.logical_and.reduceat(usual, start) & (roads.distance_m[section] > 0)
     to_exit = seen.camera[end - 1] == roads.exit_number[section]
