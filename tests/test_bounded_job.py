@@ -1,9 +1,15 @@
 """The whole graph on files: what goes in comes out once, in the clear or under pseudonyms."""
 
 import base64
+import errno
 import gzip
 import json
+import os
 import random
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 from unittest.mock import Mock
@@ -11,7 +17,7 @@ from unittest.mock import Mock
 import pytest
 from apache_beam.io.filesystem import BeamIOError
 
-from pipeline import earlier_results, secret
+from pipeline import bounded_runner, earlier_results, secret
 from pipeline.enforcement.records import Fine
 from pipeline.jobs import main
 from pipeline.transforms import sources
@@ -430,3 +436,29 @@ def test_place_of_results_that_is_not_there_is_told_in_one_line(capsys, monkeypa
     Path("in.ndjson").write_bytes(line("A", 1, 0) + b"\n")
     assert main(["--input=in.ndjson", "--output_dir=gs://b/x", "--sections=sections.yaml"]) == 2
     assert "python -m pipeline: --output_dir: gs://b/x cannot be looked into: no such" in capsys.readouterr().err
+
+
+# --- runs that end before their end
+
+
+def test_full_disk_is_told_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(bounded_runner._File, "put", Mock(side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+    Path("in.ndjson").write_bytes(line("A", 1, 0) + b"\n")
+    assert main(["--input=in.ndjson", "--output_dir=out", "--sections=sections.yaml"]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("python -m pipeline: no space left on the disk of the results or on that of the temporary")
+    assert last.endswith("set TMPDIR to a folder with more")
+
+
+def test_interrupted_run_says_so_and_leaves_no_results():
+    Path("in.ndjson").write_bytes(b"\n".join(traffic(20_000)))
+    command = [sys.executable, "-m", "pipeline", "--input=in.ndjson", "--output_dir=out", "--sections=sections.yaml"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(Path("out").glob("beam-temp-*/*")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert told.splitlines()[-1] == "python -m pipeline: interrupted; nothing more is written"
+    assert not list(Path("out").glob("*.ndjson"))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import logging
+import os
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,6 +22,8 @@ class Job(NamedTuple):
     parser: Callable[[], argparse.ArgumentParser]
 
 
+_CTRL_C = KeyboardInterrupt.__name__  # as the engine tells of it, in an error of its own
+
 # The first is the default.
 JOBS: Mapping[str, Job] = {
     "section-speed": Job("pipeline.jobs.section_speed", command_lines.section_speed),
@@ -29,7 +34,8 @@ JOBS: Mapping[str, Job] = {
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the job that the first argument names. Exit status: 2 for a mistake of the user, told in one line."""
+    """Run the job that the first argument names. Exit status: 2 for what the user can set right, told in one line, 130
+    after Ctrl-C."""
     name, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else ("section-speed", argv)
     if name not in JOBS:
         return _mistake(f"{name}: no such job; allowed: {', '.join(JOBS)}")
@@ -41,7 +47,11 @@ def main(argv: Sequence[str]) -> int:
     job = importlib.import_module(JOBS[name].module)
     try:
         return int(job.run(rest))
+    except KeyboardInterrupt:
+        return _interrupted()
     except Exception as error:
+        if _CTRL_C in str(error):
+            return _interrupted()
         text = _for_people(error)
         if text is None:
             raise
@@ -59,7 +69,17 @@ def _for_people(error: Exception) -> str | None:
         return str(error)
     if type(error).__module__.startswith(("google.api_core", "google.auth")):
         return f"a Google service cannot be used: {type(error).__name__}: {str(error).splitlines()[0]}"
+    if os.strerror(errno.ENOSPC) in str(error):
+        return (
+            f"no space left on the disk of the results or on that of the temporary files, {tempfile.gettempdir()}. "
+            "Make room, or set TMPDIR to a folder with more"
+        )
     return None
+
+
+def _interrupted() -> int:
+    print("python -m pipeline: interrupted; nothing more is written", file=sys.stderr)
+    return 130
 
 
 def _mistake(text: str) -> int:
