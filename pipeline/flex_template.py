@@ -19,7 +19,8 @@ _PROJECT = "[a-z][-a-z0-9:.]{4,61}[a-z0-9]"
 _NAME = "[A-Za-z][A-Za-z0-9._~+%-]{2,254}"
 _DURATION = r"^[0-9]+(\.[0-9]+)? *(s|min|h|d)$"
 _SPEED = r"^[0-9]+(\.[0-9]+)? *(km/h|mph)$"
-_PRINTED = r"[^][ /\\#?*]"  # in a name of a section: no part of an address, no wildcard
+# In a name of a section. Of brackets, which are refused too, not every kind of regex can say so.
+_PRINTED = r"[^ /\\#?*]"
 _SECTION = rf"^{_PRINTED}(({_PRINTED}| ){{0,126}}{_PRINTED})?$"
 _ATTRIBUTE = "^[A-Za-z0-9._-]{1,255}$"
 _TOPIC = f"^projects/{_PROJECT}/topics/{_NAME}$"
