@@ -36,10 +36,6 @@ resource "google_storage_bucket" "evidence" {
     retention_period = var.evidence_kept_days * 86400
   }
 
-  versioning {
-    enabled = true
-  }
-
   lifecycle {
     prevent_destroy = true
   }

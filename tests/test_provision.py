@@ -142,10 +142,10 @@ def test_camera_bucket_is_emptied_after_a_day_for_good(buckets):
     assert "retentionPolicy" not in camera
 
 
-def test_evidence_bucket_keeps_every_version_and_deletes_nothing(buckets):
+def test_evidence_bucket_lets_nothing_be_deleted_or_replaced(buckets):
     _, evidence = buckets
     assert evidence["retentionPolicy"] == {"retentionPeriod": str(90 * DAY_S)}
-    assert evidence["versioning"] == {"enabled": True}
+    assert "versioning" not in evidence, "Cloud Storage takes retention or versioning, not both"
     assert "lifecycle" not in evidence
     assert "softDeletePolicy" not in evidence
 

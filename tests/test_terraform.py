@@ -145,7 +145,7 @@ def test_buckets_are_the_planned_ones_with_their_rules():
         assert one["public_access_prevention"] == "enforced"
         kept = [{"retention_period": planned.kept_days * DAY_S}] if planned.kept_days else None
         assert one.get("retention_policy") == kept
-        assert one.get("versioning") == ([{"enabled": True}] if planned.versioning else None)
+        assert "versioning" not in one, "Cloud Storage takes retention or versioning, not both"
         rule = {"action": [{"type": "Delete"}], "condition": [{"age": planned.deleted_after_days}]}
         assert one.get("lifecycle_rule") == ([rule] if planned.deleted_after_days else None)
         soft = [{"retention_duration_seconds": 0}] if planned.deleted_after_days else None

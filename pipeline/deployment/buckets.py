@@ -12,7 +12,7 @@ from pipeline.deployment.plan import DAY_S, BucketPlan
 from pipeline.deployment.steps import Found, Resource, Value
 
 # The local service refuses the first and chooses the second by itself; the rest it takes and forgets.
-_NOT_LOCALLY = frozenset({"versioning", "location"})
+_NOT_LOCALLY = frozenset({"location"})
 PRIVATE = "enforced"
 
 
@@ -31,7 +31,6 @@ class Bucket(Resource):
             "public_access_prevention": PRIVATE,
             "deleted_after_days": plan.deleted_after_days,
             "kept_s": None if plan.kept_days is None else plan.kept_days * DAY_S,
-            "versioning": plan.versioning,
         }
         if plan.deleted_after_days is not None:
             self.wanted["soft_delete_s"] = 0
@@ -52,7 +51,6 @@ class Bucket(Resource):
             "public_access_prevention": access.public_access_prevention,
             "deleted_after_days": _deleted_after_days(bucket),
             "kept_s": bucket.retention_period,
-            "versioning": bucket.versioning_enabled,
             "soft_delete_s": bucket.soft_delete_policy.retention_duration_seconds or 0,
         }
 
@@ -73,8 +71,6 @@ class Bucket(Resource):
             return isinstance(wanted_s, int) and (not isinstance(found, int) or wanted_s > found)
         if name == "deleted_after_days":
             return found is None
-        if name == "versioning":
-            return self._plan.versioning
         return name != "location"
 
     def change(self, names: Collection[str], found: Found) -> None:
@@ -102,8 +98,6 @@ class Bucket(Resource):
             bucket.add_lifecycle_delete_rule(age=self._plan.deleted_after_days)
         if settings.get("kept_s") is not None:
             bucket.retention_period = settings["kept_s"]
-        if settings.get("versioning"):
-            bucket.versioning_enabled = True
         if "soft_delete_s" in settings:
             bucket.soft_delete_policy.retention_duration_seconds = 0
 

@@ -99,7 +99,6 @@ class BucketPlan(NamedTuple):
     location: str
     deleted_after_days: int | None = None
     kept_days: int | None = None
-    versioning: bool = False
 
 
 class DatasetPlan(NamedTuple):
@@ -142,9 +141,7 @@ def plan(names: Resources, location: str = LOCATION, evidence_kept_days: int = E
         ),
         buckets=(
             BucketPlan(names.camera_bucket, labels("camera"), location, deleted_after_days=CAMERA_PICTURES_KEPT_DAYS),
-            BucketPlan(
-                names.evidence_bucket, labels(EVIDENCE), location, kept_days=evidence_kept_days, versioning=True
-            ),
+            BucketPlan(names.evidence_bucket, labels(EVIDENCE), location, kept_days=evidence_kept_days),
         ),
         dataset=DatasetPlan(names.dataset, labels("warehouse"), location),
     )
