@@ -11,7 +11,7 @@ from pipeline import endpoints
 from pipeline.deployment.plan import DAY_S, BucketPlan
 from pipeline.deployment.steps import Found, Resource, Value
 
-# The local service refuses the first and chooses the second by itself; the rest it takes and forgets.
+# The local service chooses it by itself; the rest it takes and forgets.
 _NOT_LOCALLY = frozenset({"location"})
 PRIVATE = "enforced"
 
