@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 from google.api_core.exceptions import GoogleAPIError
 
+from pipeline import command_lines, policies, secret
 from pipeline import option_values as values
-from pipeline import policies, secret
 from pipeline.declared_options import DEFAULT_LATENESS, DEFAULT_LIMIT, ONLY_FILES, ONLY_PUBSUB, add_options
 from pipeline.enforcement import sections
 from pipeline.enforcement.intake import Intake
@@ -64,28 +63,20 @@ class Settings(NamedTuple):
     privacy_secret: secret.Source | None
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise OptionError(message.removeprefix("argument "))
-
-
 def parse(argv: Sequence[str]) -> PipelineOptions:
     """The options of a command line. Raises OptionError for an option that neither we nor Beam know.
 
     A template's launcher may add options of its own, which must not end the launch; those of people were checked
     against the template before.
     """
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = command_lines.Parser("python -m pipeline", add_help=False)
     for known in PipelineOptions.__subclasses__():
         known._add_argparse_args(parser)
     given, unknown = parser.parse_known_args(list(argv))
     if unknown and given.template_location:
         _log.warning("not known here, and left to the runner: %s", " ".join(unknown))
     elif unknown:
-        names = [name for action in parser._actions for name in action.option_strings]
-        near = difflib.get_close_matches(unknown[0].split("=")[0], names, 1)
-        hint = f"Did you mean {near[0]}?" if near else "See python -m pipeline --help."
-        raise OptionError(f"{unknown[0]}: no such option. {hint}")
+        raise parser.unknown(unknown[0])
     return PipelineOptions(list(argv))
 
 

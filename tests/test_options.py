@@ -244,6 +244,24 @@ def test_mistake_gives_one_line(capsys, monkeypatch, argv, says):
 
 
 @pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("provision", "--dry-run"), "--dry-run: no such option. Did you mean --dry_run?"),
+        (("provision", "--qwertyuiop"), "no such option. See python -m pipeline provision --help."),
+        (("provision", "stray"), "stray: no such option"),
+        (("provision", "--dry_run=3"), "--dry_run: ignored explicit argument '3'"),
+        (("provision", "--location"), "--location: expected one argument"),
+        (("deprovision", "--y"), "--y: no such option. Did you mean --yes?"),
+        (("deprovision", "--project", "project-1"), "--project: no such option. Did you mean --project_id?"),
+        (("republish", "--dataste=d"), "--dataste=d: no such option. Did you mean --dataset?"),
+        (("republish", "--input"), "--input: expected one argument"),
+    ],
+)
+def test_mistake_of_another_job_gives_one_line(capsys, argv, says):
+    assert says in mistake(capsys, *argv)
+
+
+@pytest.mark.parametrize(
     "option",
     [
         "--output_topic=fines",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import logging
 import sys
@@ -16,7 +15,7 @@ class Job(NamedTuple):
     """The module that runs it, which takes a while to import, and what its command line may hold."""
 
     module: str
-    parser: Callable[[], argparse.ArgumentParser]
+    parser: Callable[[], command_lines.Parser]
 
 
 # The first is the default.

@@ -14,7 +14,7 @@ YES = "yes"
 
 def run(argv: Sequence[str]) -> int:
     """Show what goes, ask, and remove it. Exit status 1 if nothing was removed since nobody said yes."""
-    args = command_lines.deprovision().parse_args(argv)
+    args = command_lines.deprovision().parse(argv)
     _, plan = names_and_plan(args)
     found, evidence = standing(plan)
     for resource in found:
