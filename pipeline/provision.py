@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from pipeline import endpoints
 from pipeline.deployment import plan as planning
@@ -10,16 +10,19 @@ from pipeline.deployment.buckets import Bucket
 from pipeline.deployment.dataset import warehouse
 from pipeline.deployment.messaging import Subscription, Topic
 from pipeline.deployment.plan import Plan, Resources
-from pipeline.deployment.steps import Found, Resource, Step, reconcile
+from pipeline.deployment.steps import Found, Resource, Step, reconcile, refuse_another_role, role
 
 
 def provision(deployment: Resources | Plan, *, dry_run: bool = False) -> Iterator[Step]:
     """Make what is missing, change what differs where that is safe; a step for each resource.
 
-    In a dry run nothing is changed, and the steps say what would be.
+    In a dry run nothing is changed, and the steps say what would be. Raises RoleError before anything is changed.
     """
     wanted = planning.plan(deployment) if isinstance(deployment, Resources) else deployment
-    for resource in resources(wanted):
+    planned = list(resources(wanted))
+    for resource in planned:
+        refuse_another_role(resource)
+    for resource in planned:
         yield reconcile(resource, dry_run=dry_run)
 
 
@@ -48,6 +51,5 @@ def resources(wanted: Plan) -> Iterator[Resource]:
 
 def _is_evidence(resource: Resource, found: Found, wanted: Plan) -> bool:
     """By the plan, or by its own label: somebody may have named a bucket of evidence as that of the cameras."""
-    labels = found.get("labels")
-    labelled = isinstance(labels, Mapping) and labels.get("component") == planning.EVIDENCE
-    return labelled or resource.name in {f"gs://{one.name}" for one in wanted.buckets if one.kept_days is not None}
+    kept = {f"gs://{one.name}" for one in wanted.buckets if one.kept_days is not None}
+    return role(found) == planning.EVIDENCE or resource.name in kept

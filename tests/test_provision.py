@@ -14,7 +14,7 @@ from pipeline import endpoints
 from pipeline.deployment import roles
 from pipeline.deployment.buckets import Bucket
 from pipeline.deployment.plan import DAY_S, Resources, plan
-from pipeline.deployment.steps import Resource, reconcile
+from pipeline.deployment.steps import Resource, RoleError, reconcile
 from pipeline.jobs import main
 from pipeline.provision import provision
 from pipeline.warehouse import columns, tables
@@ -273,6 +273,40 @@ def test_table_whose_column_has_another_type_is_shown_and_left(names):
     assert client.get_table(full.reference).schema[0].field_type == "INT64"
 
 
+@pytest.fixture
+def labelled(monkeypatch):
+    """Buckets with the label of what their names end with: the local service forgets labels."""
+    find = Bucket.find
+
+    def with_labels(self):
+        found = find(self)
+        labels = {"application": "section-speed", "component": self.name.rpartition("-")[2]}
+        return None if found is None else {**found, "labels": labels}
+
+    monkeypatch.setattr(Bucket, "find", with_labels)
+
+
+@pytest.mark.parametrize("dry_run", [(), ("--dry_run",)])
+def test_bucket_of_evidence_is_never_made_one_that_is_emptied(names, labelled, dry_run, capsys, monkeypatch):
+    made(names)
+    swapped = names._replace(camera_bucket=names.evidence_bucket, evidence_bucket=names.camera_bucket)
+    monkeypatch.setattr(Bucket, "change", lambda *_: pytest.fail("changed"))
+    new = swapped._replace(input_topic=f"{names.input_topic}-new", input_subscription=f"{names.input_subscription}-new")
+    assert main(["provision", *dry_run, *options(new)]) == 2
+    assert capsys.readouterr().err == (
+        f"python -m pipeline: bucket gs://{names.evidence_bucket}: found its label component=evidence; allowed: "
+        "component=camera, or none. Give each bucket its own name, or relabel it by hand; nothing was changed\n"
+    )
+    with pytest.raises(NotFound):
+        topic_of(names, new.input_topic)
+
+
+def test_topic_of_another_role_is_refused(names):
+    made(names)
+    with pytest.raises(RoleError, match=r"found its label component=fines; allowed: component=sightings, or none"):
+        made(names._replace(input_topic=names.output_topic, output_topic=f"{names.output_topic}-next"))
+
+
 class Safe(Resource):
     """A resource of the test, whose settings change when they are told to."""
 
@@ -430,17 +464,9 @@ def test_deprovision_removes_all_but_evidence(names, capsys):
     assert "stays: bucket" in capsys.readouterr().out
 
 
-def test_deprovision_never_removes_a_bucket_that_is_labelled_as_evidence(names, capsys, monkeypatch):
-    """Also where it is named as another one. The local service forgets labels, so they are added to what it tells."""
+def test_deprovision_never_removes_a_bucket_that_is_labelled_as_evidence(names, labelled, capsys):
+    """Also where it is named as another one."""
     made(names)
-    find = Bucket.find
-
-    def with_labels(self):
-        labels = {"application": "section-speed", "component": self.name.rpartition("-")[2]}
-        found = find(self)
-        return None if found is None else {**found, "labels": labels}
-
-    monkeypatch.setattr(Bucket, "find", with_labels)
     confused = names._replace(camera_bucket=names.evidence_bucket, evidence_bucket=f"{names.dataset}-other")
     assert main(["deprovision", "--yes", *options(confused)]) == 0
     assert f"stays: bucket gs://{names.evidence_bucket}: evidence is never removed" in capsys.readouterr().out
