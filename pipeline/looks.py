@@ -132,7 +132,7 @@ def _project(settings: Settings) -> str:
 
 
 def _messaging(settings: Settings) -> Iterator[Look]:
-    yield _named("subscription", settings.input, SUBSCRIPTION, "input_subscription", _subscription)
+    yield _named("subscription", settings.input, SUBSCRIPTION, "input_subscription", partial(_subscription, settings))
     if settings.output_topic:
         yield _named("output topic", settings.output_topic, TOPIC, "output_topic", _topic)
     if settings.rejected_topic:
@@ -152,7 +152,7 @@ def _provision(project: str, option: str, name: str) -> str:
     return f"python -m pipeline provision --project_id {project} --{option} {shlex.quote(name)}"
 
 
-def _subscription(name: str) -> str:
+def _subscription(settings: Settings, name: str) -> str:
     with endpoints.subscriber() as client:
         found = client.get_subscription(subscription=name, timeout=LOOK_TIMEOUT_S, retry=None)
         _require(client, name, "pubsub.subscriptions.consume", "roles/pubsub.subscriber")
@@ -162,7 +162,19 @@ def _subscription(name: str) -> str:
             f"{name} has lost its topic: it was deleted, and no sighting can arrive",
             _provision(project, "input_subscription", f"{short}-next"),
         )
+    _refuse_loop(settings, found.topic)
     return f"{name} of {found.topic}"
+
+
+def _refuse_loop(settings: Settings, topic: str) -> None:
+    """What the run sends must not come back to it as sightings, to be rejected and sent again for ever."""
+    for option, sent_to in (("output_topic", settings.output_topic), ("rejected_topic", settings.rejected_topic)):
+        if sent_to == topic:
+            raise NotReadyError(
+                f"its topic {topic} is the --{option} too: what is sent there would come back as sightings; give "
+                "another subscription or another topic, which the command shows",
+                f"python -m pipeline provision --project_id {topic.split('/')[1]} --dry_run",
+            )
 
 
 def _topic(name: str) -> str:

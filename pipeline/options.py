@@ -91,6 +91,7 @@ def check(options: PipelineOptions) -> Settings:
     )
     local = (options.view_as(StandardOptions).runner or "DirectRunner").split(".")[-1] in LOCAL_RUNNERS
     read_plates, bucket = _proof(own, project, streaming=streaming)
+    output_topic, rejected_topic = _topics(own, project)
     return Settings(
         network=network,
         intake=Intake(network, own.radar_id, round(lateness_s * 1e6) if streaming else None),
@@ -102,8 +103,8 @@ def check(options: PipelineOptions) -> Settings:
         input=_input(own, project, streaming=streaming),
         received_us=time.time_ns() // 1000,
         output_dir=None if streaming else _output_dir(own.output_dir),
-        output_topic=values.topic_name(own.output_topic, "--output_topic", project),
-        rejected_topic=values.topic_name(own.rejected_topic, "--rejected_topic", project),
+        output_topic=output_topic,
+        rejected_topic=rejected_topic,
         publish_all=own.publish_all,
         timestamp_attribute=None if local else own.timestamp_attribute or None,
         id_attribute=None if local else own.id_attribute or None,
@@ -158,6 +159,15 @@ def _proof(own: SectionSpeedOptions, project: str | None, *, streaming: bool) ->
             "--evidence_bucket: absent; needed to read plates. Give a bucket, --project_id, or --ocr none"
         )
     return read_plates, values.bucket_name(bucket, "--evidence_bucket")
+
+
+def _topics(own: SectionSpeedOptions, project: str | None) -> tuple[str | None, str | None]:
+    """The full names of the topics for fines and for what is rejected: whoever reads fines must get nothing else."""
+    output = values.topic_name(own.output_topic, "--output_topic", project)
+    rejected = values.topic_name(own.rejected_topic, "--rejected_topic", project)
+    if output and output == rejected:
+        raise OptionError(f"--rejected_topic: found {own.rejected_topic!r}, the --output_topic; allowed: another topic")
+    return output, rejected
 
 
 def _privacy_secret(own: SectionSpeedOptions) -> secret.Source | None:

@@ -221,7 +221,7 @@ FULL = (
         ((*FILES, "--cars_api=file:///etc/passwd"), "--cars_api: found 'file:///etc/passwd'"),
         ((*FILES, "--cars_api=http://[::1"), "--cars_api: found 'http://[::1'"),
         ((*FILES, "--cars_api=http://h:port/"), "--cars_api: found 'http://h:port/'"),
-        ((*PUBSUB[:3], "--ocr=none"), "--project_id: absent; needed for --input_subscription sights"),
+        ((*PUBSUB[:3], "--ocr=none"), "--project_id: absent; needed for --output_topic fines"),
         ((*PUBSUB[:3], "--project_id=p1"), "--project_id: found 'p1'"),
         (("--output_topic=projects/p1/topics/fines", PUBSUB[0], *PUBSUB[2:]), "--output_topic: found 'projects/p1/"),
         ((*PUBSUB[:3], "--project_id=My Project"), "--project_id: found 'My Project'"),
@@ -232,6 +232,8 @@ FULL = (
         (("--output_topic=projects/p/subscriptions/x", PUBSUB[0], *PUBSUB[2:]), "--output_topic: found"),
         ((*PUBSUB, "--publish_all=maybe"), "--publish_all: found 'maybe'; allowed: true, false"),
         ((*PUBSUB, "--rejected_topic=a b"), "--rejected_topic: found 'a b'"),
+        ((*PUBSUB, "--rejected_topic=fines"), "--rejected_topic: found 'fines', the --output_topic; allowed: another"),
+        ((*PUBSUB, "--rejected_topic=projects/project-1/topics/fines"), "the --output_topic; allowed: another topic"),
         ((*FILES, "--privacy_secret=in.ndjson/x"), "--privacy_secret: in.ndjson/x cannot be read or made"),
     ],
 )

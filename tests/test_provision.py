@@ -432,6 +432,16 @@ def test_analyst_sees_no_table_with_plates(names):
             "--evidence_bucket=local-project-camera",
             "--evidence_bucket: found 'local-project-camera', the camera bucket",
         ),
+        ("--output_topic=sightings", "--output_topic: found 'sightings', the --input_topic; allowed: another topic"),
+        ("--output_topic=projects/local-project/topics/rejected", "found 'rejected', the --output_topic; allowed"),
+        (
+            "--dead_letter_topic=sightings",
+            "--dead_letter_topic: found 'sightings', the --input_topic; allowed: another",
+        ),
+        (
+            "--rejected_subscription=fines-inbox",
+            "--rejected_subscription: found 'fines-inbox', the --output_subscription; allowed: another subscription",
+        ),
     ],
 )
 def test_mistake_is_one_line(option, said, cloud, monkeypatch, capsys):
