@@ -2,10 +2,12 @@
 
 import itertools
 import re
+import socket
 from datetime import timedelta
 
 import pytest
 from google.api_core.exceptions import NotFound
+from google.api_core.retry import Retry
 from google.cloud import bigquery
 from google.cloud.pubsub_v1 import types
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -16,6 +18,7 @@ from pipeline.deployment.buckets import Bucket
 from pipeline.deployment.plan import DAY_S, Resources, plan
 from pipeline.deployment.steps import Resource, RoleError, reconcile
 from pipeline.jobs import main
+from pipeline.patience import PATIENCE
 from pipeline.provision import provision
 from pipeline.warehouse import columns, tables
 
@@ -449,6 +452,38 @@ def test_mistake_is_one_line(option, said, cloud, monkeypatch, capsys):
         monkeypatch.setenv(name, value)
     assert main(["provision", option]) == 2
     assert said in capsys.readouterr().err
+
+
+# --- a service that does not answer
+
+
+@pytest.mark.parametrize("command", [("provision", "--dry_run"), ("provision",), ("deprovision", "--yes")])
+@pytest.mark.parametrize("service", ["pubsub", "storage", "bigquery"])
+@pytest.mark.parametrize("listening", [False, True], ids=["refused", "silent"])
+def test_service_that_does_not_answer_is_told_in_one_line(service, listening, command, names, monkeypatch, capsys):
+    """Google's own clients would try for minutes, without a word."""
+    hasty = {"timeout": 1.0, "retry": Retry(initial=0.1, maximum=0.2, timeout=1.0)}
+    for name, value in hasty.items():
+        monkeypatch.setitem(PATIENCE, name, value)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        if listening:
+            deaf.listen(50)
+        address = f"127.0.0.1:{deaf.getsockname()[1]}"
+        host = address if service == "pubsub" else f"http://{address}"
+        monkeypatch.setenv(f"{service.upper()}_EMULATOR_HOST", host)
+        assert main([*command, *options(names)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert re.fullmatch(
+        rf"python -m pipeline: \S+: {service} does not answer: "
+        r"(Connection refused|[Tt]imed out|.*Deadline Exceeded)\. Try: python -m localcloud\n",
+        printed.err,
+    )
+
+
+def test_dead_service_costs_seconds():
+    assert max(PATIENCE["timeout"], PATIENCE["retry"].timeout) <= 15
 
 
 # --- removing

@@ -31,6 +31,7 @@ class Step(NamedTuple):
 class Resource(ABC):
     """Something that a deployment needs. `wanted`: its settings by name, as the plan has them."""
 
+    service: str  # as pipeline/endpoints.py knows it
     kind: str
     name: str
     wanted: Mapping[str, Value]

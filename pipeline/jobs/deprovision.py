@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pipeline import command_lines
 from pipeline.deployment.names import names_and_plan
-from pipeline.provision import standing
+from pipeline.provision import remove, standing
 
 YES = "yes"
 
@@ -28,7 +28,7 @@ def run(argv: Sequence[str]) -> int:
         print("nothing was removed", file=sys.stderr)
         return 1
     for resource in found:
-        resource.remove()
+        remove(resource)
         print(f"removed {resource.kind} {resource.name}", flush=True)
     return 0
 
