@@ -16,7 +16,14 @@ from google.api_core.exceptions import GoogleAPIError
 
 from pipeline import command_lines, policies, secret
 from pipeline import option_values as values
-from pipeline.declared_options import DEFAULT_LATENESS, DEFAULT_LIMIT, ONLY_FILES, ONLY_PUBSUB, add_options
+from pipeline.declared_options import (
+    DEFAULT_LATENESS,
+    DEFAULT_LIMIT,
+    ONLY_DATAFLOW,
+    ONLY_FILES,
+    ONLY_PUBSUB,
+    add_options,
+)
 from pipeline.enforcement import sections
 from pipeline.enforcement.intake import Intake
 from pipeline.enforcement.policy import Policy
@@ -84,12 +91,12 @@ def check(options: PipelineOptions) -> Settings:
     """The settings of a run. Raises OptionError, SectionError or SecretError with one line for a person."""
     own = options.view_as(SectionSpeedOptions)
     streaming = _is_streaming(own)
+    _check_runner(own, options.view_as(StandardOptions).runner or "DirectRunner")
     project = _project(own, options)
     network = _network(own)
     lateness_s = values.duration_s(
         DEFAULT_LATENESS if own.allowed_lateness is None else own.allowed_lateness, "--allowed_lateness"
     )
-    local = (options.view_as(StandardOptions).runner or "DirectRunner").split(".")[-1] in LOCAL_RUNNERS
     read_plates, bucket = _proof(own, project, streaming=streaming)
     output_topic, rejected_topic = _topics(own, project)
     return Settings(
@@ -106,8 +113,8 @@ def check(options: PipelineOptions) -> Settings:
         output_topic=output_topic,
         rejected_topic=rejected_topic,
         publish_all=own.publish_all,
-        timestamp_attribute=None if local else own.timestamp_attribute or None,
-        id_attribute=None if local else own.id_attribute or None,
+        timestamp_attribute=own.timestamp_attribute or None,
+        id_attribute=own.id_attribute or None,
         dataset=values.dataset_name(own.dataset, project),
         evidence_bucket=bucket,
         cars_api=values.cars_api(own.cars_api, bucket),
@@ -130,6 +137,11 @@ def _is_streaming(own: SectionSpeedOptions) -> bool:
     if own.input_subscription and not own.output_topic:
         raise OptionError("--output_topic: absent; needed with --input_subscription. Name the topic for the fines")
     return streaming
+
+
+def _check_runner(own: SectionSpeedOptions, runner: str) -> None:
+    if runner.rsplit(".", maxsplit=1)[-1] in LOCAL_RUNNERS:
+        _refuse_ignored(own, ONLY_DATAFLOW, f"--runner={runner}", "--runner=DataflowRunner")
 
 
 def _refuse_ignored(own: SectionSpeedOptions, names: Sequence[str], found: str, allowed: str) -> None:

@@ -311,7 +311,15 @@ def test_attribute_is_read_on_dataflow_alone_and_only_if_named(name):
     assert getattr(settings(*cloud), name) is None
     assert getattr(settings(*cloud, f"--{name}="), name) is None
     assert getattr(settings(*cloud, f"--{name}=seen"), name) == "seen"
-    assert getattr(settings(*PUBSUB, f"--{name}=seen"), name) is None
+
+
+@pytest.mark.parametrize("runner", [(), ("--runner=DirectRunner",)])
+@pytest.mark.parametrize("option", ["--timestamp_attribute", "--id_attribute"])
+@pytest.mark.parametrize("attribute", ["seen", ""])
+def test_attribute_that_the_local_runner_would_ignore(capsys, option, attribute, runner):
+    found = mistake(capsys, *PUBSUB, *runner, f"{option}={attribute}")
+    allowed = "allowed: only with --runner=DataflowRunner. Leave it out"
+    assert found == f"{option}: found with --runner=DirectRunner; {allowed}"
 
 
 @pytest.mark.parametrize(
