@@ -92,7 +92,7 @@ def check(options: PipelineOptions) -> Settings:
     own = options.view_as(SectionSpeedOptions)
     streaming = _is_streaming(own)
     _check_runner(own, options.view_as(StandardOptions).runner or "DirectRunner")
-    project = _project(own, options)
+    project = project_of(options)
     network = _network(own)
     lateness_s = values.duration_s(
         DEFAULT_LATENESS if own.allowed_lateness is None else own.allowed_lateness, "--allowed_lateness"
@@ -123,6 +123,13 @@ def check(options: PipelineOptions) -> Settings:
     )
 
 
+def project_of(options: PipelineOptions) -> str | None:
+    """The project in which short names are. Raises OptionError."""
+    own, cloud = options.view_as(SectionSpeedOptions), options.view_as(GoogleCloudOptions)
+    project = own.project_id or cloud.project or os.environ.get("GOOGLE_CLOUD_PROJECT")
+    return values.project_id(project) if project else None
+
+
 def _is_streaming(own: SectionSpeedOptions) -> bool:
     if bool(own.input) == bool(own.input_subscription):
         found = "both" if own.input else "neither"
@@ -149,11 +156,6 @@ def _refuse_ignored(own: SectionSpeedOptions, names: Sequence[str], found: str, 
     for name in names:
         if getattr(own, name) not in (None, False):
             raise OptionError(f"--{name}: found with {found}; allowed: only with {allowed}. Leave it out")
-
-
-def _project(own: SectionSpeedOptions, options: PipelineOptions) -> str | None:
-    project = own.project_id or options.view_as(GoogleCloudOptions).project or os.environ.get("GOOGLE_CLOUD_PROJECT")
-    return values.project_id(project) if project else None
 
 
 def _session_gap_s(own: SectionSpeedOptions, network: Network) -> float:
