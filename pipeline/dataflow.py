@@ -27,6 +27,7 @@ from pipeline.options import SectionSpeedOptions, project_of
 AT_LEAST_ONCE = "streaming_mode_at_least_once"
 NAMES = ("dataflowrunner", "dataflow")  # as Beam knows it
 _MISSING = re.compile(r"Missing required option: (\w+)")
+_JOB = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _FOLDER = re.compile(r"gs://[a-z0-9][-_a-z0-9.]+[a-z0-9]/.*")
 
 
@@ -62,13 +63,15 @@ def check(options: PipelineOptions) -> None:
 
 
 def _check_cloud(options: PipelineOptions) -> None:
-    """Beam's own options: without a good folder it would make a bucket of its own, and wait for that."""
+    """Beam's own options: it would ask the cloud first, and without a good folder make a bucket of its own."""
     cloud = options.view_as(GoogleCloudOptions)
     cloud.project = cloud.project or project_of(options)
     if not cloud.project:
         raise OptionError(
             "--project_id: absent; needed with --runner=DataflowRunner. Give it, --project or GOOGLE_CLOUD_PROJECT"
         )
+    if cloud.job_name and not _JOB.fullmatch(cloud.job_name):
+        raise OptionError(f"--job_name: found {cloud.job_name!r}; allowed: a-z 0-9 -, a letter first and no - last")
     if not (cloud.temp_location or cloud.staging_location):
         raise OptionError("--temp_location: absent; needed with --runner=DataflowRunner. Give gs://BUCKET/FOLDER")
     for option, place in (("--temp_location", cloud.temp_location), ("--staging_location", cloud.staging_location)):

@@ -89,7 +89,7 @@ def test_option_that_only_the_launcher_knows_does_not_end_the_launch(cloud, othe
         ({"privacy_secret": "gs://nobody-has-this/secret"}, "--privacy_secret: gs://nobody-has-this/secret cannot be"),
         ({"privacy_secret": "privacy.secret"}, "--privacy_secret: found privacy.secret; allowed with --runner=Data"),
         ({"rejected_topic": ""}, "--rejected_topic: absent; needed with --runner=DataflowRunner"),
-        ({"job_name": "Section Speed"}, "--runner=DataflowRunner: Invalid job_name"),
+        ({"job_name": "Section Speed"}, "--job_name: found 'Section Speed'; allowed: a-z 0-9 -"),
     ],
 )
 def test_mistake_is_the_last_line_of_the_launchers_log(cloud, other_bucket, changed, says):
