@@ -1,6 +1,7 @@
 """The command line: each mistake gives one line, exit status 2, and nothing has started."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from pipeline.option_values import OptionError
 from pipeline.options import Settings
 
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTIONS = """
 cameras:
   G1: {location: [40.74, -73.99]}
@@ -343,6 +345,18 @@ def test_help_is_no_mistake(capsys):
     assert ended.value.code in (0, None)
     assert "--input_subscription" in printed.out
     assert printed.err == ""
+
+
+def test_readme_names_no_option_that_help_does_not_list(capsys):
+    """Beam's own are listed by neither: whoever asks for help would wait for Beam."""
+    main(["--help"])
+    listed = set(re.findall(r"^ +(--\w+)", capsys.readouterr().out, re.MULTILINE))
+    table, after = README.split("| Option of `python -m pipeline` | Meaning |\n")[1].split("\n\n")[:2]
+    named = {name for row in table.splitlines() for name in re.findall(r"--\w+", row.split("|")[1])}
+    beams = set(re.findall(r"--\w+", after.partition("but not Beam's own")[2]))
+    assert "--sections" in named <= listed
+    assert "--runner" in beams
+    assert not beams & listed
 
 
 @pytest.mark.parametrize("job", [(), *((name,) for name in JOBS)])
