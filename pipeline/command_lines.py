@@ -3,30 +3,59 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
+from collections.abc import Sequence
+from typing import NoReturn
 
 from pipeline.declared_options import add_options
 from pipeline.deployment.names import add_names
+from pipeline.option_values import OptionError
 
 ANY_REASON = "any"
 
 
-def section_speed() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A mistake is one line, an OptionError. Names are written out: --y must not be taken for --yes."""
+
+    def __init__(self, prog: str, description: str = "", epilog: str = "", *, add_help: bool = True) -> None:
+        super().__init__(prog, description=description, epilog=epilog, add_help=add_help, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print below its usage."""
+        raise OptionError(message.removeprefix("argument "))
+
+    def parse(self, argv: Sequence[str]) -> argparse.Namespace:
+        """What the options hold. Raises OptionError."""
+        given, unknown = self.parse_known_args(list(argv))
+        if unknown:
+            raise self.unknown(unknown[0])
+        return given
+
+    def unknown(self, found: str) -> OptionError:
+        """The mistake of an option that there is not."""
+        names = [name for action in self._actions for name in action.option_strings]
+        near = difflib.get_close_matches(found.split("=", maxsplit=1)[0], names, 1)
+        hint = f"Did you mean {near[0]}?" if near else f"See {self.prog} --help."
+        return OptionError(f"{found}: no such option. {hint}")
+
+
+def section_speed() -> Parser:
     """Our options alone: Beam's own are read together with them, in pipeline/options.py."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline [section-speed]",
-        description="Sightings in, fines out.",
-        epilog="Every option of Apache Beam works too, such as --runner.",
+    parser = Parser(
+        "python -m pipeline [section-speed]",
+        "Sightings in, fines out.",
+        "Every option of Apache Beam works too, such as --runner.",
     )
     add_options(parser)
     return parser
 
 
-def provision() -> argparse.ArgumentParser:
+def provision() -> Parser:
     """What is made, and whether."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline provision",
-        description="Provision: make the topics, subscriptions, buckets, dataset, tables and views of a project.",
+    parser = Parser(
+        "python -m pipeline provision",
+        "Provision: make the topics, subscriptions, buckets, dataset, tables and views of a project.",
     )
     parser.add_argument("--dry_run", action="store_true", help="say what would be made and changed, and change nothing")
     parser.add_argument("--roles", action="store_true", help="print the commands that grant the least roles, no more")
@@ -34,24 +63,24 @@ def provision() -> argparse.ArgumentParser:
     return parser
 
 
-def deprovision() -> argparse.ArgumentParser:
+def deprovision() -> Parser:
     """What is removed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline deprovision",
-        description="Deprovision: remove the topics, subscriptions, camera bucket and dataset of a project. Evidence "
-        "is never removed.",
+    parser = Parser(
+        "python -m pipeline deprovision",
+        "Deprovision: remove the topics, subscriptions, camera bucket and dataset of a project. Evidence is never "
+        "removed.",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     add_names(parser)
     return parser
 
 
-def republish() -> argparse.ArgumentParser:
+def republish() -> Parser:
     """What is sent again, from where to where."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline republish",
-        description="Republish: send again what was rejected or not delivered, with its original bytes, after the fix "
-        "that helps it.",
+    parser = Parser(
+        "python -m pipeline republish",
+        "Republish: send again what was rejected or not delivered, with its original bytes, after the fix that helps "
+        "it.",
     )
     parser.add_argument("--project_id", default=os.environ.get("GOOGLE_CLOUD_PROJECT"))
     parser.add_argument(

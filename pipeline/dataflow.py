@@ -7,6 +7,7 @@ whoever waits here for a streaming job waits for ever.
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 import apache_beam as beam
@@ -21,10 +22,13 @@ from apache_beam.options.pipeline_options import (
 
 from pipeline import secret
 from pipeline.option_values import OptionError
-from pipeline.options import SectionSpeedOptions
+from pipeline.options import SectionSpeedOptions, project_of
 
 AT_LEAST_ONCE = "streaming_mode_at_least_once"
 NAMES = ("dataflowrunner", "dataflow")  # as Beam knows it
+_MISSING = re.compile(r"Missing required option: (\w+)")
+_JOB = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_FOLDER = re.compile(r"gs://[a-z0-9][-_a-z0-9.]+[a-z0-9]/.*")
 
 
 def is_only_described(options: PipelineOptions) -> bool:
@@ -40,8 +44,7 @@ def is_asked_for(options: PipelineOptions) -> bool:
 def check(options: PipelineOptions) -> None:
     """Refuse what would fail on workers only, again and again, hours after the launch. Raises OptionError."""
     own = options.view_as(SectionSpeedOptions)
-    cloud = options.view_as(GoogleCloudOptions)
-    cloud.project = cloud.project or own.project_id
+    _check_cloud(options)
     _check_code(options)
     _check_mode(options)
     for option, place in (("--input", own.input), ("--output_dir", own.output_dir)):
@@ -57,6 +60,23 @@ def check(options: PipelineOptions) -> None:
         )
     if own.privacy != "off":
         _check_secret(own.privacy_secret)
+
+
+def _check_cloud(options: PipelineOptions) -> None:
+    """Beam's own options: it would ask the cloud first, and without a good folder make a bucket of its own."""
+    cloud = options.view_as(GoogleCloudOptions)
+    cloud.project = cloud.project or project_of(options)
+    if not cloud.project:
+        raise OptionError(
+            "--project_id: absent; needed with --runner=DataflowRunner. Give it, --project or GOOGLE_CLOUD_PROJECT"
+        )
+    if cloud.job_name and not _JOB.fullmatch(cloud.job_name):
+        raise OptionError(f"--job_name: found {cloud.job_name!r}; allowed: a-z 0-9 -, a letter first and no - last")
+    if not (cloud.temp_location or cloud.staging_location):
+        raise OptionError("--temp_location: absent; needed with --runner=DataflowRunner. Give gs://BUCKET/FOLDER")
+    for option, place in (("--temp_location", cloud.temp_location), ("--staging_location", cloud.staging_location)):
+        if place and not _FOLDER.fullmatch(place):
+            raise OptionError(f"{option}: found {place!r}; allowed with --runner=DataflowRunner: gs://BUCKET/FOLDER")
 
 
 def _check_code(options: PipelineOptions) -> None:
@@ -98,7 +118,9 @@ def new_pipeline(options: PipelineOptions) -> beam.Pipeline:
     try:
         return beam.Pipeline(options=options)
     except ValueError as error:
-        raise OptionError(f"--runner=DataflowRunner: {_line(error)}") from error
+        told = _line(error).removeprefix("Pipeline has validations errors: ")
+        told = _MISSING.sub(r"--\1: absent; needed, give it", told)
+        raise OptionError(f"--runner=DataflowRunner: {told}") from error
 
 
 def run(pipeline: beam.Pipeline, options: PipelineOptions) -> int:

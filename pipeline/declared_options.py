@@ -19,6 +19,7 @@ ONLY_PUBSUB = (
     "camera_bucket",
 )
 ONLY_FILES = ("output_dir",)
+ONLY_DATAFLOW = ("timestamp_attribute", "id_attribute")
 _SWITCH = {"true": True, "false": False}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,18 +22,14 @@ from pipeline import endpoints, options
 from pipeline.deployment import roles
 from pipeline.deployment.roles import BUCKET, SUBSCRIPTION, TABLE, TOPIC, WORKER, Grant
 from pipeline.options import Settings
+from pipeline.patience import START_LOCALLY, first_line, refusal, remedy
 from pipeline.warehouse import columns, tables
 
 LOOK_TIMEOUT_S = 5.0
 MAX_SKEW_S = 5.0
 DELETED_TOPIC = "_deleted-topic_"
 PROBE = ".preflight"  # no object of this name is ever written
-# What network errors say at the end of a long line.
-_REFUSAL = re.compile(
-    r"Connection refused|Failed to resolve '[^']+'|Name or service not known|[Tt]imed out|Deadline Exceeded"
-)
 LOG_IN = "gcloud auth application-default login"
-START_LOCALLY = "python -m localcloud"
 
 
 class NotReadyError(Exception):
@@ -66,7 +61,7 @@ def needed(settings: Settings, sections: str | None, camera_bucket: str | None) 
         found.append(_vision(settings))
     if sections is not None:
         found.append(Look("section file", partial(_sections, settings, sections), f"ls -l {shlex.quote(sections)}"))
-    return [*found, Look("clock", _clock, "sudo timedatectl set-ntp true", down=_down("storage"), fatal=False)]
+    return [*found, Look("clock", _clock, "sudo timedatectl set-ntp true", down=remedy("storage"), fatal=False)]
 
 
 def explained(one: Look, error: Exception) -> tuple[str, str]:
@@ -74,20 +69,10 @@ def explained(one: Look, error: Exception) -> tuple[str, str]:
     if isinstance(error, exceptions.NotFound):
         return "does not exist", one.absent
     if isinstance(error, exceptions.PermissionDenied | exceptions.Forbidden):
-        return f"may not be used by this account: {_first_line(error)}", one.denied
+        return f"may not be used by this account: {first_line(error)}", one.denied
     if isinstance(error, GoogleAuthError) and not isinstance(error, TransportError):
-        return f"no credentials: {_first_line(error)}", _log_in()
-    known = _REFUSAL.search(str(error))
-    return f"does not answer: {known[0] if known else type(error).__name__ + ': ' + _first_line(error)}", one.down
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0][:200]
-
-
-def _down(service: str) -> str:
-    """The command that starts the service here, or shows what is between here and the service there."""
-    return START_LOCALLY if endpoints.is_local(service) else f"curl -sSI https://{service}.googleapis.com"
+        return f"no credentials: {first_line(error)}", _log_in()
+    return f"does not answer: {refusal(error)}", one.down
 
 
 def _log_in() -> str:
@@ -132,7 +117,7 @@ def _project(settings: Settings) -> str:
 
 
 def _messaging(settings: Settings) -> Iterator[Look]:
-    yield _named("subscription", settings.input, SUBSCRIPTION, "input_subscription", _subscription)
+    yield _named("subscription", settings.input, SUBSCRIPTION, "input_subscription", partial(_subscription, settings))
     if settings.output_topic:
         yield _named("output topic", settings.output_topic, TOPIC, "output_topic", _topic)
     if settings.rejected_topic:
@@ -145,14 +130,14 @@ def _named(name: str, full: str, kind: str, option: str, ask: Callable[[str], st
     absent = _provision(project, option, short)
     if kind == TOPIC:  # what is sent to a topic without a subscription is lost
         absent += f" --{option.replace('topic', 'subscription')} {shlex.quote(short + '-inbox')}"
-    return Look(name, partial(ask, full), absent, denied, _down("pubsub"))
+    return Look(name, partial(ask, full), absent, denied, remedy("pubsub"))
 
 
 def _provision(project: str, option: str, name: str) -> str:
     return f"python -m pipeline provision --project_id {project} --{option} {shlex.quote(name)}"
 
 
-def _subscription(name: str) -> str:
+def _subscription(settings: Settings, name: str) -> str:
     with endpoints.subscriber() as client:
         found = client.get_subscription(subscription=name, timeout=LOOK_TIMEOUT_S, retry=None)
         _require(client, name, "pubsub.subscriptions.consume", "roles/pubsub.subscriber")
@@ -162,7 +147,19 @@ def _subscription(name: str) -> str:
             f"{name} has lost its topic: it was deleted, and no sighting can arrive",
             _provision(project, "input_subscription", f"{short}-next"),
         )
+    _refuse_loop(settings, found.topic)
     return f"{name} of {found.topic}"
+
+
+def _refuse_loop(settings: Settings, topic: str) -> None:
+    """What the run sends must not come back to it as sightings, to be rejected and sent again for ever."""
+    for option, sent_to in (("output_topic", settings.output_topic), ("rejected_topic", settings.rejected_topic)):
+        if sent_to == topic:
+            raise NotReadyError(
+                f"its topic {topic} is the --{option} too: what is sent there would come back as sightings; give "
+                "another subscription or another topic, which the command shows",
+                f"python -m pipeline provision --project_id {topic.split('/')[1]} --dry_run",
+            )
 
 
 def _topic(name: str) -> str:
@@ -199,7 +196,7 @@ def _storage(settings: Settings, camera_bucket: str | None) -> Iterator[Look]:
         if bucket is not None:
             grant = Grant(WORKER, f"roles/storage.object{role}", BUCKET, bucket, "")
             absent, denied = _provision(project, option, bucket), roles.command(grant, project)
-            yield Look(name, partial(ask, bucket), absent, denied, _down("storage"))
+            yield Look(name, partial(ask, bucket), absent, denied, remedy("storage"))
 
 
 def _writable(name: str) -> str:
@@ -223,12 +220,12 @@ def _warehouse(settings: Settings) -> Iterator[Look]:
         return
     project, _, name = settings.dataset.rpartition(".")
     provision = _provision(project, "dataset", name)
-    yield Look("dataset", partial(_dataset, settings.dataset), provision, down=_down("bigquery"))
+    yield Look("dataset", partial(_dataset, settings.dataset), provision, down=remedy("bigquery"))
     for table in tables.TABLES:
         grant = Grant(WORKER, "roles/bigquery.dataEditor", TABLE, f"{name}.{table}", "")
         denied = roles.command(grant, project)
         full = f"{settings.dataset}.{table}"
-        yield Look(f"table {table}", partial(_table, full), provision, denied, _down("bigquery"))
+        yield Look(f"table {table}", partial(_table, full), provision, denied, remedy("bigquery"))
 
 
 def _dataset(name: str) -> str:
@@ -266,7 +263,7 @@ def _require_rows(client: bigquery.Client, name: str) -> None:
 
 def _vision(settings: Settings) -> Look:
     enable = f"gcloud services enable vision.googleapis.com --project={settings.input.split('/')[1]}"
-    return Look("Vision", _ask_vision, enable, enable, _down("vision"))
+    return Look("Vision", _ask_vision, enable, enable, remedy("vision"))
 
 
 def _ask_vision() -> str:
@@ -292,7 +289,7 @@ def _clock() -> str:
     headers: Mapping[str, str] = requests.head(endpoints.storage_address(), timeout=LOOK_TIMEOUT_S).headers
     answered_s = time.time()
     if "Date" not in headers:
-        raise NotReadyError("the service tells no time", _down("storage"))
+        raise NotReadyError("the service tells no time", remedy("storage"))
     there_s = parsedate_to_datetime(headers["Date"]).timestamp() + 0.5  # the header has whole seconds
     skew_s = (asked_s + answered_s) / 2 - there_s
     if abs(skew_s) > MAX_SKEW_S:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 from google.api_core.exceptions import GoogleAPIError
 
+from pipeline import command_lines, policies, secret
 from pipeline import option_values as values
-from pipeline import policies, secret
-from pipeline.declared_options import DEFAULT_LATENESS, DEFAULT_LIMIT, ONLY_FILES, ONLY_PUBSUB, add_options
+from pipeline.declared_options import (
+    DEFAULT_LATENESS,
+    DEFAULT_LIMIT,
+    ONLY_DATAFLOW,
+    ONLY_FILES,
+    ONLY_PUBSUB,
+    add_options,
+)
 from pipeline.enforcement import sections
 from pipeline.enforcement.intake import Intake
 from pipeline.enforcement.policy import Policy
@@ -64,28 +70,20 @@ class Settings(NamedTuple):
     privacy_secret: secret.Source | None
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise OptionError(message.removeprefix("argument "))
-
-
 def parse(argv: Sequence[str]) -> PipelineOptions:
     """The options of a command line. Raises OptionError for an option that neither we nor Beam know.
 
     A template's launcher may add options of its own, which must not end the launch; those of people were checked
     against the template before.
     """
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = command_lines.Parser("python -m pipeline", add_help=False)
     for known in PipelineOptions.__subclasses__():
         known._add_argparse_args(parser)
     given, unknown = parser.parse_known_args(list(argv))
     if unknown and given.template_location:
         _log.warning("not known here, and left to the runner: %s", " ".join(unknown))
     elif unknown:
-        names = [name for action in parser._actions for name in action.option_strings]
-        near = difflib.get_close_matches(unknown[0].split("=")[0], names, 1)
-        hint = f"Did you mean {near[0]}?" if near else "See python -m pipeline --help."
-        raise OptionError(f"{unknown[0]}: no such option. {hint}")
+        raise parser.unknown(unknown[0])
     return PipelineOptions(list(argv))
 
 
@@ -93,13 +91,14 @@ def check(options: PipelineOptions) -> Settings:
     """The settings of a run. Raises OptionError, SectionError or SecretError with one line for a person."""
     own = options.view_as(SectionSpeedOptions)
     streaming = _is_streaming(own)
-    project = _project(own, options)
+    _check_runner(own, options.view_as(StandardOptions).runner or "DirectRunner")
+    project = project_of(options)
     network = _network(own)
     lateness_s = values.duration_s(
         DEFAULT_LATENESS if own.allowed_lateness is None else own.allowed_lateness, "--allowed_lateness"
     )
-    local = (options.view_as(StandardOptions).runner or "DirectRunner").split(".")[-1] in LOCAL_RUNNERS
     read_plates, bucket = _proof(own, project, streaming=streaming)
+    output_topic, rejected_topic = _topics(own, project)
     return Settings(
         network=network,
         intake=Intake(network, own.radar_id, round(lateness_s * 1e6) if streaming else None),
@@ -111,17 +110,24 @@ def check(options: PipelineOptions) -> Settings:
         input=_input(own, project, streaming=streaming),
         received_us=time.time_ns() // 1000,
         output_dir=None if streaming else _output_dir(own.output_dir),
-        output_topic=values.topic_name(own.output_topic, "--output_topic", project),
-        rejected_topic=values.topic_name(own.rejected_topic, "--rejected_topic", project),
+        output_topic=output_topic,
+        rejected_topic=rejected_topic,
         publish_all=own.publish_all,
-        timestamp_attribute=None if local else own.timestamp_attribute or None,
-        id_attribute=None if local else own.id_attribute or None,
+        timestamp_attribute=own.timestamp_attribute or None,
+        id_attribute=own.id_attribute or None,
         dataset=values.dataset_name(own.dataset, project),
         evidence_bucket=bucket,
         cars_api=values.cars_api(own.cars_api, bucket),
         read_plates=read_plates,
         privacy_secret=_privacy_secret(own),
     )
+
+
+def project_of(options: PipelineOptions) -> str | None:
+    """The project in which short names are. Raises OptionError."""
+    own, cloud = options.view_as(SectionSpeedOptions), options.view_as(GoogleCloudOptions)
+    project = own.project_id or cloud.project or os.environ.get("GOOGLE_CLOUD_PROJECT")
+    return values.project_id(project) if project else None
 
 
 def _is_streaming(own: SectionSpeedOptions) -> bool:
@@ -140,16 +146,16 @@ def _is_streaming(own: SectionSpeedOptions) -> bool:
     return streaming
 
 
+def _check_runner(own: SectionSpeedOptions, runner: str) -> None:
+    if runner.rsplit(".", maxsplit=1)[-1] in LOCAL_RUNNERS:
+        _refuse_ignored(own, ONLY_DATAFLOW, f"--runner={runner}", "--runner=DataflowRunner")
+
+
 def _refuse_ignored(own: SectionSpeedOptions, names: Sequence[str], found: str, allowed: str) -> None:
     """Whoever gives an option expects it to do something."""
     for name in names:
         if getattr(own, name) not in (None, False):
             raise OptionError(f"--{name}: found with {found}; allowed: only with {allowed}. Leave it out")
-
-
-def _project(own: SectionSpeedOptions, options: PipelineOptions) -> str | None:
-    project = own.project_id or options.view_as(GoogleCloudOptions).project or os.environ.get("GOOGLE_CLOUD_PROJECT")
-    return values.project_id(project) if project else None
 
 
 def _session_gap_s(own: SectionSpeedOptions, network: Network) -> float:
@@ -167,6 +173,15 @@ def _proof(own: SectionSpeedOptions, project: str | None, *, streaming: bool) ->
             "--evidence_bucket: absent; needed to read plates. Give a bucket, --project_id, or --ocr none"
         )
     return read_plates, values.bucket_name(bucket, "--evidence_bucket")
+
+
+def _topics(own: SectionSpeedOptions, project: str | None) -> tuple[str | None, str | None]:
+    """The full names of the topics for fines and for what is rejected: whoever reads fines must get nothing else."""
+    output = values.topic_name(own.output_topic, "--output_topic", project)
+    rejected = values.topic_name(own.rejected_topic, "--rejected_topic", project)
+    if output and output == rejected:
+        raise OptionError(f"--rejected_topic: found {own.rejected_topic!r}, the --output_topic; allowed: another topic")
+    return output, rejected
 
 
 def _privacy_secret(own: SectionSpeedOptions) -> secret.Source | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from pipeline import endpoints
 from pipeline.deployment import plan as planning
@@ -10,30 +10,48 @@ from pipeline.deployment.buckets import Bucket
 from pipeline.deployment.dataset import warehouse
 from pipeline.deployment.messaging import Subscription, Topic
 from pipeline.deployment.plan import Plan, Resources
-from pipeline.deployment.steps import Found, Resource, Step, reconcile
+from pipeline.deployment.steps import Found, Resource, Step, reconcile, refuse_another_role, role
+from pipeline.patience import told
 
 
 def provision(deployment: Resources | Plan, *, dry_run: bool = False) -> Iterator[Step]:
     """Make what is missing, change what differs where that is safe; a step for each resource.
 
-    In a dry run nothing is changed, and the steps say what would be.
+    In a dry run nothing is changed, and the steps say what would be. Raises RoleError before anything is changed,
+    and SilentServiceError.
     """
     wanted = planning.plan(deployment) if isinstance(deployment, Resources) else deployment
-    for resource in resources(wanted):
-        yield reconcile(resource, dry_run=dry_run)
+    planned = list(resources(wanted))
+    for resource in planned:
+        with told(resource.service, resource.name):
+            refuse_another_role(resource)
+    for resource in planned:
+        with told(resource.service, resource.name):
+            step = reconcile(resource, dry_run=dry_run)
+        yield step
 
 
 def standing(wanted: Plan) -> tuple[list[Resource], list[Resource]]:
     """What of the plan exists: what may be removed, in the order in which it can be, and the evidence, which never may.
 
-    Tables and views go with their dataset.
+    Tables and views go with their dataset. Raises SilentServiceError.
     """
     removable: list[Resource] = []
     evidence: list[Resource] = []
     for one in reversed(list(resources(wanted))):
-        if one.kind not in ("table", "view") and (found := one.find()) is not None:
+        if one.kind in ("table", "view"):
+            continue
+        with told(one.service, one.name):
+            found = one.find()
+        if found is not None:
             (evidence if _is_evidence(one, found, wanted) else removable).append(one)
     return removable, evidence
+
+
+def remove(resource: Resource) -> None:
+    """Remove it with all it holds. Raises SilentServiceError."""
+    with told(resource.service, resource.name):
+        resource.remove()
 
 
 def resources(wanted: Plan) -> Iterator[Resource]:
@@ -48,6 +66,5 @@ def resources(wanted: Plan) -> Iterator[Resource]:
 
 def _is_evidence(resource: Resource, found: Found, wanted: Plan) -> bool:
     """By the plan, or by its own label: somebody may have named a bucket of evidence as that of the cameras."""
-    labels = found.get("labels")
-    labelled = isinstance(labels, Mapping) and labels.get("component") == planning.EVIDENCE
-    return labelled or resource.name in {f"gs://{one.name}" for one in wanted.buckets if one.kept_days is not None}
+    kept = {f"gs://{one.name}" for one in wanted.buckets if one.kept_days is not None}
+    return role(found) == planning.EVIDENCE or resource.name in kept

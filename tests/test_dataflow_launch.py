@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2, standard_window_fns_pb2
 from dataflow_samples import IMAGE, LABELS, ROOT, Launched, launch, of_the_launcher, parameters
 from google.cloud import storage
@@ -22,6 +22,7 @@ from pipeline.enforcement.privacy import fingerprint
 from pipeline.options import OptionError
 
 STEPS = ROOT / "tests" / "dataflow_steps.txt"
+NEEDED = ("--project=project-1", "--temp_location=gs://bucket/tmp", "--sdk_container_image=image:1")
 READ, WRITE, GROUP = ":pubsub_read:v1", ":pubsub_write:v1", ":group_by_key:v1"
 
 
@@ -88,7 +89,7 @@ def test_option_that_only_the_launcher_knows_does_not_end_the_launch(cloud, othe
         ({"privacy_secret": "gs://nobody-has-this/secret"}, "--privacy_secret: gs://nobody-has-this/secret cannot be"),
         ({"privacy_secret": "privacy.secret"}, "--privacy_secret: found privacy.secret; allowed with --runner=Data"),
         ({"rejected_topic": ""}, "--rejected_topic: absent; needed with --runner=DataflowRunner"),
-        ({"job_name": "Section Speed"}, "--runner=DataflowRunner: Pipeline has validations errors: Invalid job_name"),
+        ({"job_name": "Section Speed"}, "--job_name: found 'Section Speed'; allowed: a-z 0-9 -"),
     ],
 )
 def test_mistake_is_the_last_line_of_the_launchers_log(cloud, other_bucket, changed, says):
@@ -98,9 +99,61 @@ def test_mistake_is_the_last_line_of_the_launchers_log(cloud, other_bucket, chan
     assert "Traceback" not in found.stderr
 
 
+@pytest.mark.parametrize("option", ["temp_location", "staging_location"])
+@pytest.mark.parametrize("found", ["/tmp/here", "gs://bucket", "gs://b/tmp", "s3://bucket/tmp"])
+def test_folder_that_is_none_is_a_mistake(option, found):
+    """Beam would warn of it, and take the other one or make a bucket of its own."""
+    with pytest.raises(OptionError, match=rf"^--{option}: found '{found}'; allowed .*: gs://BUCKET/FOLDER$"):
+        dataflow.check(PipelineOptions([*NEEDED, "--privacy=off", f"--{option}={found}"]))
+
+
+@pytest.mark.parametrize("folder", [f"--{name}=gs://bucket/" for name in ("temp_location", "staging_location")])
+def test_one_folder_is_enough_and_one_is_needed(folder):
+    asked = [NEEDED[0], *NEEDED[2:], "--privacy=off"]
+    dataflow.check(PipelineOptions([*asked, folder]))
+    with pytest.raises(
+        OptionError, match=r"^--temp_location: absent; needed with --runner=DataflowRunner\. Give gs://"
+    ):
+        dataflow.check(PipelineOptions(asked))
+
+
+@pytest.mark.parametrize(
+    ("given", "variable", "project"),
+    [
+        (("--project=beams",), "variables", "beams"),
+        (("--project_id=our-own",), "variables", "our-own"),
+        (("--project_id=our-own", "--project=beams"), None, "beams"),
+        ((), "variables", "variables"),
+    ],
+)
+def test_job_is_in_the_project_of_its_names(given, variable, project, monkeypatch):
+    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
+    if variable:
+        monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", variable)
+    asked = PipelineOptions([*given, *NEEDED[1:], "--privacy=off"])
+    dataflow.check(asked)
+    assert asked.view_as(GoogleCloudOptions).project == project
+
+
+def test_job_without_a_project_is_a_mistake(monkeypatch):
+    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
+    with pytest.raises(OptionError, match=r"^--project_id: absent; needed with --runner=.* GOOGLE_CLOUD_PROJECT$"):
+        dataflow.check(PipelineOptions([*NEEDED[1:], "--privacy=off"]))
+
+
+def test_mistake_that_beam_finds_is_told_in_our_words(monkeypatch):
+    def find(**_):
+        raise ValueError("Pipeline has validations errors: \nMissing required option: region.\nInvalid job_name (A)")
+
+    monkeypatch.setattr(dataflow.beam, "Pipeline", find)
+    with pytest.raises(OptionError) as raised:
+        dataflow.new_pipeline(PipelineOptions([]))
+    assert str(raised.value) == "--runner=DataflowRunner: --region: absent; needed, give it. Invalid job_name (A)"
+
+
 @pytest.mark.parametrize("option", ["dataflow_service_options", "experiments"])
 def test_case_may_not_be_judged_twice(option):
-    asked = [f"--{option}=streaming_mode_at_least_once", "--sdk_container_image=image:1", "--privacy=off"]
+    asked = [f"--{option}=streaming_mode_at_least_once", *NEEDED, "--privacy=off"]
     with pytest.raises(OptionError, match="found streaming_mode_at_least_once; allowed: exactly once"):
         dataflow.check(PipelineOptions(asked))
     dataflow.check(PipelineOptions(asked[1:]))
@@ -109,7 +162,7 @@ def test_case_may_not_be_judged_twice(option):
 @pytest.mark.parametrize("option", ["input", "output_dir"])
 def test_files_of_this_machine_are_not_on_the_workers(option):
     places = {"input": "gs://b/day.ndjson", "output_dir": "gs://b/results"}
-    asked = ["--sdk_container_image=image:1", "--privacy=off"]
+    asked = [*NEEDED, "--privacy=off"]
     dataflow.check(PipelineOptions([*asked, *(f"--{name}={place}" for name, place in places.items())]))
     places[option] = "out/here"
     with pytest.raises(OptionError, match=f"--{option}: found out/here; allowed with --runner=DataflowRunner: gs://"):
@@ -118,14 +171,14 @@ def test_files_of_this_machine_are_not_on_the_workers(option):
 
 def test_secret_of_the_environment_is_none_of_the_workers(monkeypatch):
     """Here it goes before the file; there it is not, and ids would be others'."""
-    asked = PipelineOptions(["--sdk_container_image=image:1", "--privacy_secret=gs://b/privacy.secret"])
+    asked = PipelineOptions([*NEEDED, "--privacy_secret=gs://b/privacy.secret"])
     dataflow.check(asked)
     monkeypatch.setenv(secret.VARIABLE, "0123456789abcdef")
     with pytest.raises(
         OptionError, match=f"^{secret.VARIABLE}: set; allowed with --runner=Data.*gs://b/privacy.secret"
     ):
         dataflow.check(asked)
-    dataflow.check(PipelineOptions(["--sdk_container_image=image:1", "--privacy=off"]))
+    dataflow.check(PipelineOptions([*NEEDED, "--privacy=off"]))
 
 
 def test_workers_know_which_secret_the_launch_found(launched, dataflow_bucket):
@@ -148,7 +201,7 @@ def unpacked(step: beam_runner_api_pb2.PTransform) -> bytes:
 
 def test_what_is_rejected_on_dataflow_has_a_topic():
     """Without one it is only said aloud, in the log of a worker: its bytes would be lost."""
-    asked = ["--sdk_container_image=image:1", "--privacy=off", "--input_subscription=sightings", "--dataset=roads"]
+    asked = [*NEEDED, "--privacy=off", "--input_subscription=sightings", "--dataset=roads"]
     with pytest.raises(OptionError, match="--rejected_topic: absent; needed with --runner=DataflowRunner"):
         dataflow.check(PipelineOptions(asked))
     with pytest.raises(OptionError, match="--rejected_topic: absent"):

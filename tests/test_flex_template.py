@@ -200,6 +200,7 @@ def test_values_that_a_form_fills_in_are_the_programs_own():
 )
 def test_what_would_fail_on_workers_alone_is_refused_before(given, says):
     argv = [*(f"--{name}={value}" for name, value in PUBSUB.items()), "--runner=DataflowRunner", *given]
+    argv.append("--temp_location=gs://bucket/tmp")
     with pytest.raises(options.OptionError) as refused:
         for_dataflow.check(options.parse(argv))
     assert says in str(refused.value)

@@ -1,6 +1,7 @@
 """The command line: each mistake gives one line, exit status 2, and nothing has started."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from pipeline.option_values import OptionError
 from pipeline.options import Settings
 
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTIONS = """
 cameras:
   G1: {location: [40.74, -73.99]}
@@ -221,7 +223,7 @@ FULL = (
         ((*FILES, "--cars_api=file:///etc/passwd"), "--cars_api: found 'file:///etc/passwd'"),
         ((*FILES, "--cars_api=http://[::1"), "--cars_api: found 'http://[::1'"),
         ((*FILES, "--cars_api=http://h:port/"), "--cars_api: found 'http://h:port/'"),
-        ((*PUBSUB[:3], "--ocr=none"), "--project_id: absent; needed for --input_subscription sights"),
+        ((*PUBSUB[:3], "--ocr=none"), "--project_id: absent; needed for --output_topic fines"),
         ((*PUBSUB[:3], "--project_id=p1"), "--project_id: found 'p1'"),
         (("--output_topic=projects/p1/topics/fines", PUBSUB[0], *PUBSUB[2:]), "--output_topic: found 'projects/p1/"),
         ((*PUBSUB[:3], "--project_id=My Project"), "--project_id: found 'My Project'"),
@@ -232,6 +234,8 @@ FULL = (
         (("--output_topic=projects/p/subscriptions/x", PUBSUB[0], *PUBSUB[2:]), "--output_topic: found"),
         ((*PUBSUB, "--publish_all=maybe"), "--publish_all: found 'maybe'; allowed: true, false"),
         ((*PUBSUB, "--rejected_topic=a b"), "--rejected_topic: found 'a b'"),
+        ((*PUBSUB, "--rejected_topic=fines"), "--rejected_topic: found 'fines', the --output_topic; allowed: another"),
+        ((*PUBSUB, "--rejected_topic=projects/project-1/topics/fines"), "the --output_topic; allowed: another topic"),
         ((*FILES, "--privacy_secret=in.ndjson/x"), "--privacy_secret: in.ndjson/x cannot be read or made"),
     ],
 )
@@ -240,6 +244,24 @@ def test_mistake_gives_one_line(capsys, monkeypatch, argv, says):
     Path("latin.yaml").write_bytes("name: Straße".encode("latin-1"))
     if any("--privacy_secret" in item for item in argv):
         monkeypatch.delenv(secret.VARIABLE)
+    assert says in mistake(capsys, *argv)
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("provision", "--dry-run"), "--dry-run: no such option. Did you mean --dry_run?"),
+        (("provision", "--qwertyuiop"), "no such option. See python -m pipeline provision --help."),
+        (("provision", "stray"), "stray: no such option"),
+        (("provision", "--dry_run=3"), "--dry_run: ignored explicit argument '3'"),
+        (("provision", "--location"), "--location: expected one argument"),
+        (("deprovision", "--y"), "--y: no such option. Did you mean --yes?"),
+        (("deprovision", "--project", "project-1"), "--project: no such option. Did you mean --project_id?"),
+        (("republish", "--dataste=d"), "--dataste=d: no such option. Did you mean --dataset?"),
+        (("republish", "--input"), "--input: expected one argument"),
+    ],
+)
+def test_mistake_of_another_job_gives_one_line(capsys, argv, says):
     assert says in mistake(capsys, *argv)
 
 
@@ -291,7 +313,15 @@ def test_attribute_is_read_on_dataflow_alone_and_only_if_named(name):
     assert getattr(settings(*cloud), name) is None
     assert getattr(settings(*cloud, f"--{name}="), name) is None
     assert getattr(settings(*cloud, f"--{name}=seen"), name) == "seen"
-    assert getattr(settings(*PUBSUB, f"--{name}=seen"), name) is None
+
+
+@pytest.mark.parametrize("runner", [(), ("--runner=DirectRunner",)])
+@pytest.mark.parametrize("option", ["--timestamp_attribute", "--id_attribute"])
+@pytest.mark.parametrize("attribute", ["seen", ""])
+def test_attribute_that_the_local_runner_would_ignore(capsys, option, attribute, runner):
+    found = mistake(capsys, *PUBSUB, *runner, f"{option}={attribute}")
+    allowed = "allowed: only with --runner=DataflowRunner. Leave it out"
+    assert found == f"{option}: found with --runner=DirectRunner; {allowed}"
 
 
 @pytest.mark.parametrize(
@@ -315,6 +345,18 @@ def test_help_is_no_mistake(capsys):
     assert ended.value.code in (0, None)
     assert "--input_subscription" in printed.out
     assert printed.err == ""
+
+
+def test_readme_names_no_option_that_help_does_not_list(capsys):
+    """Beam's own are listed by neither: whoever asks for help would wait for Beam."""
+    main(["--help"])
+    listed = set(re.findall(r"^ +(--\w+)", capsys.readouterr().out, re.MULTILINE))
+    table, after = README.split("| Option of `python -m pipeline` | Meaning |\n")[1].split("\n\n")[:2]
+    named = {name for row in table.splitlines() for name in re.findall(r"--\w+", row.split("|")[1])}
+    beams = set(re.findall(r"--\w+", after.partition("but not Beam's own")[2]))
+    assert "--sections" in named <= listed
+    assert "--runner" in beams
+    assert not beams & listed
 
 
 @pytest.mark.parametrize("job", [(), *((name,) for name in JOBS)])

@@ -141,6 +141,17 @@ def test_subscription_whose_topic_was_deleted(found, names):
     assert wrong.fix.endswith(f"--input_subscription {names.input_subscription}-next")
 
 
+@pytest.mark.parametrize("option", ["output_topic", "rejected_topic"])
+def test_topic_of_the_subscription_is_no_place_for_what_is_sent(found, names, option):
+    """It would come back as sightings, be rejected, and be sent again for ever."""
+    wrong = found(**{option: names.input_topic})
+    assert problems(wrong) == {"subscription"}
+    topic = f"projects/{PROJECT}/topics/{names.input_topic}"
+    assert wrong["subscription"].problem.startswith(f"its topic {topic} is the --{option} too: ")
+    assert wrong["subscription"].fix == f"python -m pipeline provision --project_id {PROJECT} --dry_run"
+    assert wrong["subscription"].fatal
+
+
 @pytest.mark.parametrize("which", ["output", "rejected"])
 def test_topic_that_is_missing(found, which):
     wrong = found(**{f"{which}_topic": "nobody-made-it"})

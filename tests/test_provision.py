@@ -2,10 +2,12 @@
 
 import itertools
 import re
+import socket
 from datetime import timedelta
 
 import pytest
 from google.api_core.exceptions import NotFound
+from google.api_core.retry import Retry
 from google.cloud import bigquery
 from google.cloud.pubsub_v1 import types
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -14,8 +16,9 @@ from pipeline import endpoints
 from pipeline.deployment import roles
 from pipeline.deployment.buckets import Bucket
 from pipeline.deployment.plan import DAY_S, Resources, plan
-from pipeline.deployment.steps import Resource, reconcile
+from pipeline.deployment.steps import Resource, RoleError, reconcile
 from pipeline.jobs import main
+from pipeline.patience import PATIENCE
 from pipeline.provision import provision
 from pipeline.warehouse import columns, tables
 
@@ -273,6 +276,40 @@ def test_table_whose_column_has_another_type_is_shown_and_left(names):
     assert client.get_table(full.reference).schema[0].field_type == "INT64"
 
 
+@pytest.fixture
+def labelled(monkeypatch):
+    """Buckets with the label of what their names end with: the local service forgets labels."""
+    find = Bucket.find
+
+    def with_labels(self):
+        found = find(self)
+        labels = {"application": "section-speed", "component": self.name.rpartition("-")[2]}
+        return None if found is None else {**found, "labels": labels}
+
+    monkeypatch.setattr(Bucket, "find", with_labels)
+
+
+@pytest.mark.parametrize("dry_run", [(), ("--dry_run",)])
+def test_bucket_of_evidence_is_never_made_one_that_is_emptied(names, labelled, dry_run, capsys, monkeypatch):
+    made(names)
+    swapped = names._replace(camera_bucket=names.evidence_bucket, evidence_bucket=names.camera_bucket)
+    monkeypatch.setattr(Bucket, "change", lambda *_: pytest.fail("changed"))
+    new = swapped._replace(input_topic=f"{names.input_topic}-new", input_subscription=f"{names.input_subscription}-new")
+    assert main(["provision", *dry_run, *options(new)]) == 2
+    assert capsys.readouterr().err == (
+        f"python -m pipeline: bucket gs://{names.evidence_bucket}: found its label component=evidence; allowed: "
+        "component=camera, or none. Give each bucket its own name, or relabel it by hand; nothing was changed\n"
+    )
+    with pytest.raises(NotFound):
+        topic_of(names, new.input_topic)
+
+
+def test_topic_of_another_role_is_refused(names):
+    made(names)
+    with pytest.raises(RoleError, match=r"found its label component=fines; allowed: component=sightings, or none"):
+        made(names._replace(input_topic=names.output_topic, output_topic=f"{names.output_topic}-next"))
+
+
 class Safe(Resource):
     """A resource of the test, whose settings change when they are told to."""
 
@@ -398,6 +435,16 @@ def test_analyst_sees_no_table_with_plates(names):
             "--evidence_bucket=local-project-camera",
             "--evidence_bucket: found 'local-project-camera', the camera bucket",
         ),
+        ("--output_topic=sightings", "--output_topic: found 'sightings', the --input_topic; allowed: another topic"),
+        ("--output_topic=projects/local-project/topics/rejected", "found 'rejected', the --output_topic; allowed"),
+        (
+            "--dead_letter_topic=sightings",
+            "--dead_letter_topic: found 'sightings', the --input_topic; allowed: another",
+        ),
+        (
+            "--rejected_subscription=fines-inbox",
+            "--rejected_subscription: found 'fines-inbox', the --output_subscription; allowed: another subscription",
+        ),
     ],
 )
 def test_mistake_is_one_line(option, said, cloud, monkeypatch, capsys):
@@ -405,6 +452,38 @@ def test_mistake_is_one_line(option, said, cloud, monkeypatch, capsys):
         monkeypatch.setenv(name, value)
     assert main(["provision", option]) == 2
     assert said in capsys.readouterr().err
+
+
+# --- a service that does not answer
+
+
+@pytest.mark.parametrize("command", [("provision", "--dry_run"), ("provision",), ("deprovision", "--yes")])
+@pytest.mark.parametrize("service", ["pubsub", "storage", "bigquery"])
+@pytest.mark.parametrize("listening", [False, True], ids=["refused", "silent"])
+def test_service_that_does_not_answer_is_told_in_one_line(service, listening, command, names, monkeypatch, capsys):
+    """Google's own clients would try for minutes, without a word."""
+    hasty = {"timeout": 1.0, "retry": Retry(initial=0.1, maximum=0.2, timeout=1.0)}
+    for name, value in hasty.items():
+        monkeypatch.setitem(PATIENCE, name, value)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        if listening:
+            deaf.listen(50)
+        address = f"127.0.0.1:{deaf.getsockname()[1]}"
+        host = address if service == "pubsub" else f"http://{address}"
+        monkeypatch.setenv(f"{service.upper()}_EMULATOR_HOST", host)
+        assert main([*command, *options(names)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert re.fullmatch(
+        rf"python -m pipeline: \S+: {service} does not answer: "
+        r"(Connection refused|[Tt]imed out|.*Deadline Exceeded)\. Try: python -m localcloud\n",
+        printed.err,
+    )
+
+
+def test_dead_service_costs_seconds():
+    assert max(PATIENCE["timeout"], PATIENCE["retry"].timeout) <= 15
 
 
 # --- removing
@@ -430,17 +509,9 @@ def test_deprovision_removes_all_but_evidence(names, capsys):
     assert "stays: bucket" in capsys.readouterr().out
 
 
-def test_deprovision_never_removes_a_bucket_that_is_labelled_as_evidence(names, capsys, monkeypatch):
-    """Also where it is named as another one. The local service forgets labels, so they are added to what it tells."""
+def test_deprovision_never_removes_a_bucket_that_is_labelled_as_evidence(names, labelled, capsys):
+    """Also where it is named as another one."""
     made(names)
-    find = Bucket.find
-
-    def with_labels(self):
-        labels = {"application": "section-speed", "component": self.name.rpartition("-")[2]}
-        found = find(self)
-        return None if found is None else {**found, "labels": labels}
-
-    monkeypatch.setattr(Bucket, "find", with_labels)
     confused = names._replace(camera_bucket=names.evidence_bucket, evidence_bucket=f"{names.dataset}-other")
     assert main(["deprovision", "--yes", *options(confused)]) == 0
     assert f"stays: bucket gs://{names.evidence_bucket}: evidence is never removed" in capsys.readouterr().out

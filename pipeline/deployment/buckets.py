@@ -10,6 +10,7 @@ from google.cloud import storage
 from pipeline import endpoints
 from pipeline.deployment.plan import DAY_S, BucketPlan
 from pipeline.deployment.steps import Found, Resource, Value
+from pipeline.patience import PATIENCE
 
 # The local service chooses it by itself; the rest it takes and forgets.
 _NOT_LOCALLY = frozenset({"location"})
@@ -19,7 +20,7 @@ PRIVATE = "enforced"
 class Bucket(Resource):
     """A bucket that can never be public, with uniform access and rules about how long its objects stay."""
 
-    kind = "bucket"
+    kind, service = "bucket", "storage"
 
     def __init__(self, client: storage.Client, plan: BucketPlan) -> None:
         self._client, self._plan = client, plan
@@ -40,7 +41,7 @@ class Bucket(Resource):
     def find(self) -> Found | None:
         """Its settings, or None. Raises Forbidden where the name belongs to somebody else."""
         try:
-            bucket = self._client.get_bucket(self._plan.name)
+            bucket = self._client.get_bucket(self._plan.name, **PATIENCE)
         except NotFound:
             return None
         access = bucket.iam_configuration
@@ -56,7 +57,7 @@ class Bucket(Resource):
 
     def make(self) -> None:
         """Make it as planned."""
-        self._client.create_bucket(self.planned(), location=self._plan.location)
+        self._client.create_bucket(self.planned(), location=self._plan.location, **PATIENCE)
 
     def planned(self) -> storage.Bucket:
         """The bucket as it is asked for."""
@@ -75,16 +76,16 @@ class Bucket(Resource):
 
     def change(self, names: Collection[str], found: Found) -> None:
         """Give these settings their planned values; other labels and rules stay."""
-        bucket = self._client.get_bucket(self._plan.name)
+        bucket = self._client.get_bucket(self._plan.name, **PATIENCE)
         self._set(bucket, {name: self.wanted[name] for name in names})
-        bucket.patch()
+        bucket.patch(**PATIENCE)
 
     def remove(self) -> None:
         """Remove it with the objects in it."""
         bucket = self._client.bucket(self._plan.name)
-        for blob in self._client.list_blobs(bucket):
-            blob.delete()
-        bucket.delete()
+        for blob in self._client.list_blobs(bucket, **PATIENCE):
+            blob.delete(**PATIENCE)
+        bucket.delete(**PATIENCE)
 
     def _set(self, bucket: storage.Bucket, settings: Mapping[str, Value]) -> None:
         access = bucket.iam_configuration

@@ -9,6 +9,7 @@ from google.cloud import bigquery
 
 from pipeline.deployment.plan import DatasetPlan, Labels
 from pipeline.deployment.steps import Found, Resource, Value
+from pipeline.patience import PATIENCE
 from pipeline.warehouse import columns, tables
 
 ALL_COLUMNS = "all of this release"
@@ -26,7 +27,7 @@ class Text(str):
 class Dataset(Resource):
     """The dataset itself."""
 
-    kind = "dataset"
+    kind, service = "dataset", "bigquery"
 
     def __init__(self, client: bigquery.Client, project: str, plan: DatasetPlan) -> None:
         self._client, self._plan = client, plan
@@ -36,7 +37,7 @@ class Dataset(Resource):
     def find(self) -> Found | None:
         """Its settings, or None."""
         try:
-            found = self._client.get_dataset(self.name)
+            found = self._client.get_dataset(self.name, **PATIENCE)
         except NotFound:
             return None
         return {"labels": dict(found.labels), "location": found.location.upper()}
@@ -45,7 +46,7 @@ class Dataset(Resource):
         """Make it as planned."""
         made = bigquery.Dataset(self.name)
         made.labels, made.location = dict(self._plan.labels), _place(self._plan.location)
-        self._client.create_dataset(made)
+        self._client.create_dataset(made, **PATIENCE)
 
     def may_change(self, name: str, found: Value) -> bool:
         """Labels; a dataset cannot move."""
@@ -53,13 +54,13 @@ class Dataset(Resource):
 
     def change(self, names: Collection[str], found: Found) -> None:
         """Add the planned labels."""
-        dataset = self._client.get_dataset(self.name)
+        dataset = self._client.get_dataset(self.name, **PATIENCE)
         dataset.labels = {**dataset.labels, **self._plan.labels}
-        self._client.update_dataset(dataset, list(names))
+        self._client.update_dataset(dataset, list(names), **PATIENCE)
 
     def remove(self) -> None:
         """Remove it with all tables."""
-        self._client.delete_dataset(self.name, delete_contents=True)
+        self._client.delete_dataset(self.name, delete_contents=True, **PATIENCE)
 
 
 def _place(location: str) -> str:
@@ -69,6 +70,8 @@ def _place(location: str) -> str:
 
 class Table(Resource):
     """A table, which may gain columns, or a view, whose text may change: it holds nothing."""
+
+    service = "bigquery"
 
     def __init__(self, client: bigquery.Client, planned: bigquery.Table, labels: Labels) -> None:
         self._client, self._planned = client, planned
@@ -80,7 +83,7 @@ class Table(Resource):
     def find(self) -> Found | None:
         """Its settings, or None. A view whose text the service does not tell is taken as it is."""
         try:
-            found = self._client.get_table(self._planned.reference)
+            found = self._client.get_table(self._planned.reference, **PATIENCE)
         except NotFound:
             return None
         if self.kind == "view" and found.view_query is None:
@@ -89,7 +92,7 @@ class Table(Resource):
 
     def make(self) -> None:
         """Make it as planned."""
-        self._client.create_table(self._planned)
+        self._client.create_table(self._planned, **PATIENCE)
 
     def may_change(self, name: str, found: Value) -> bool:
         """Labels, columns that are missing, the text of a view."""
@@ -97,7 +100,7 @@ class Table(Resource):
 
     def change(self, names: Collection[str], found: Found) -> None:
         """Add labels and missing columns, or set the text."""
-        table, fields = self._client.get_table(self._planned.reference), []
+        table, fields = self._client.get_table(self._planned.reference, **PATIENCE), []
         if "labels" in names:
             table.labels = {**table.labels, **self._planned.labels}
             fields.append("labels")
@@ -107,11 +110,11 @@ class Table(Resource):
         if "text" in names:
             table.view_query = self._planned.view_query
             fields.append("view_query")
-        self._client.update_table(table, fields)
+        self._client.update_table(table, fields, **PATIENCE)
 
     def remove(self) -> None:
         """Remove it with all rows."""
-        self._client.delete_table(self._planned.reference)
+        self._client.delete_table(self._planned.reference, **PATIENCE)
 
 
 def _shape(found: bigquery.Table, planned: bigquery.Table) -> Mapping[str, Value]:

@@ -11,12 +11,13 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from pipeline.deployment.plan import SubscriptionPlan, TopicPlan
 from pipeline.deployment.steps import Found, Resource, Value
+from pipeline.patience import PATIENCE
 
 
 class Topic(Resource):
     """A topic; what was published can be replayed for a while."""
 
-    kind = "topic"
+    kind, service = "topic", "pubsub"
 
     def __init__(self, client: PublisherClient, project: str, plan: TopicPlan) -> None:
         self._client, self._plan = client, plan
@@ -26,14 +27,14 @@ class Topic(Resource):
     def find(self) -> Found | None:
         """Its settings, or None."""
         try:
-            topic = self._client.get_topic(topic=self.name)
+            topic = self._client.get_topic(topic=self.name, **PATIENCE)
         except NotFound:
             return None
         return {"replayable_s": _seconds(topic.message_retention_duration), "labels": dict(topic.labels)}
 
     def make(self) -> None:
         """Make it as planned."""
-        self._client.create_topic(request=self._settings(self._plan.labels))
+        self._client.create_topic(request=self._settings(self._plan.labels), **PATIENCE)
 
     def may_change(self, name: str, found: Value) -> bool:
         """Labels, and the time of retention if it becomes longer."""
@@ -44,11 +45,11 @@ class Topic(Resource):
         paths = {"replayable_s": "message_retention_duration", "labels": "labels"}
         mask = FieldMask(paths=[paths[name] for name in names])
         settings = self._settings(_united(found["labels"], self._plan.labels))
-        self._client.update_topic(request={"topic": settings, "update_mask": mask})
+        self._client.update_topic(request={"topic": settings, "update_mask": mask}, **PATIENCE)
 
     def remove(self) -> None:
         """Remove it; its subscriptions stay without a topic."""
-        self._client.delete_topic(topic=self.name)
+        self._client.delete_topic(topic=self.name, **PATIENCE)
 
     def _settings(self, labels: Mapping[str, str]) -> types.Topic:
         kept = timedelta(seconds=self._plan.replayable_s)
@@ -68,7 +69,7 @@ _PATHS = {
 class Subscription(Resource):
     """A subscription that never expires, retries with growing waits, and may have a dead-letter topic."""
 
-    kind = "subscription"
+    kind, service = "subscription", "pubsub"
 
     def __init__(self, client: SubscriberClient, project: str, plan: SubscriptionPlan) -> None:
         self._client, self._plan = client, plan
@@ -89,7 +90,7 @@ class Subscription(Resource):
     def find(self) -> Found | None:
         """Its settings, or None."""
         try:
-            found = self._client.get_subscription(subscription=self.name)
+            found = self._client.get_subscription(subscription=self.name, **PATIENCE)
         except NotFound:
             return None
         retry, dead = found.retry_policy, found.dead_letter_policy
@@ -105,7 +106,7 @@ class Subscription(Resource):
 
     def make(self) -> None:
         """Make it as planned."""
-        self._client.create_subscription(request=self._settings(self._plan.labels))
+        self._client.create_subscription(request=self._settings(self._plan.labels), **PATIENCE)
 
     def may_change(self, name: str, found: Value) -> bool:
         """All but its topic, a dead-letter topic that somebody chose, and a time of retention that is longer."""
@@ -119,11 +120,11 @@ class Subscription(Resource):
         """Give these settings their planned values; other labels stay."""
         mask = FieldMask(paths=[_PATHS[name] for name in names])
         settings = self._settings(_united(found["labels"], self._plan.labels))
-        self._client.update_subscription(request={"subscription": settings, "update_mask": mask})
+        self._client.update_subscription(request={"subscription": settings, "update_mask": mask}, **PATIENCE)
 
     def remove(self) -> None:
         """Remove it with the messages that it holds."""
-        self._client.delete_subscription(subscription=self.name)
+        self._client.delete_subscription(subscription=self.name, **PATIENCE)
 
     def _settings(self, labels: Mapping[str, str]) -> types.Subscription:
         least_s, most_s = self._plan.retry_s

@@ -46,6 +46,17 @@ def names_and_plan(args: argparse.Namespace) -> tuple[Resources, Plan]:
     project = values.project_id(args.project_id)
     chosen = {name: _name(name, found, project) for name in Resources._fields[1:] if (found := getattr(args, name))}
     names = Resources.named_after(project)._replace(**chosen)
+    _check_buckets(names)
+    _check_distinct(names, "_topic")
+    _check_distinct(names, "_subscription")
+    if not re.fullmatch(_PLACE, args.location):
+        raise OptionError(
+            f"--location: found {args.location!r}; allowed: a place of Google Cloud, e.g. EU, europe-west1"
+        )
+    return names, planning.plan(names, args.location.upper(), _days(args.evidence_kept_days))
+
+
+def _check_buckets(names: Resources) -> None:
     if names.camera_bucket == names.evidence_bucket:
         raise OptionError(
             f"--evidence_bucket: found {names.evidence_bucket!r}, the camera bucket, which is emptied every day; "
@@ -56,11 +67,14 @@ def names_and_plan(args: argparse.Namespace) -> tuple[Resources, Plan]:
             f"--dataflow_bucket: found {names.dataflow_bucket!r}, which holds pictures, and the worker may delete what "
             "is in Dataflow's; allowed: another bucket"
         )
-    if not re.fullmatch(_PLACE, args.location):
-        raise OptionError(
-            f"--location: found {args.location!r}; allowed: a place of Google Cloud, e.g. EU, europe-west1"
-        )
-    return names, planning.plan(names, args.location.upper(), _days(args.evidence_kept_days))
+
+
+def _check_distinct(names: Resources, kind: str) -> None:
+    """What is sent as a fine must not come back as a sighting, nor wait among what was rejected."""
+    options: dict[str, str] = {}
+    for option, name in names._asdict().items():
+        if option.endswith(kind) and (other := options.setdefault(name, option)) != option:
+            raise OptionError(f"--{option}: found {name!r}, the --{other}; allowed: another {kind.removeprefix('_')}")
 
 
 def _name(option: str, found: str, project: str) -> str:

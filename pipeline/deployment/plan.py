@@ -17,7 +17,8 @@ LOCATION = "US"
 REGION = "us-central1"
 EVIDENCE_KEPT_DAYS = 365
 APPLICATION = "section-speed"
-EVIDENCE = "evidence"  # the label of what is never removed
+ROLE = "component"  # the label that says what a resource is for
+EVIDENCE = "evidence"  # the role of what is never removed
 
 Labels = Mapping[str, str]
 
@@ -121,7 +122,7 @@ class Plan(NamedTuple):
 
 def labels(component: str) -> Labels:
     """Labels by which costs and metrics can be told apart."""
-    return {"application": APPLICATION, "component": component}
+    return {"application": APPLICATION, ROLE: component}
 
 
 def plan(names: Resources, location: str = LOCATION, evidence_kept_days: int = EVIDENCE_KEPT_DAYS) -> Plan:

@@ -6,8 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+from pipeline.deployment.plan import ROLE
+
 Value = object
 Found = Mapping[str, Value]
+
+
+class RoleError(ValueError):
+    """A name of the plan that belongs to something with another role, worded for the person who gave it."""
 
 
 class Step(NamedTuple):
@@ -25,6 +31,7 @@ class Step(NamedTuple):
 class Resource(ABC):
     """Something that a deployment needs. `wanted`: its settings by name, as the plan has them."""
 
+    service: str  # as pipeline/endpoints.py knows it
     kind: str
     name: str
     wanted: Mapping[str, Value]
@@ -48,6 +55,25 @@ class Resource(ABC):
     def may_change(self, name: str, found: Value) -> bool:
         """Whether this setting can go from what was found to the plan without a loss."""
         raise NotImplementedError
+
+
+def refuse_another_role(resource: Resource) -> None:
+    """Raise RoleError if its own label says that it is there for something else: two names may have been swapped.
+
+    A bucket of evidence would else be emptied every day, and each setting of that is safe by itself.
+    """
+    found, wanted = role(resource.find() or {}), role(resource.wanted)
+    if found not in (None, wanted):
+        raise RoleError(
+            f"{resource.kind} {resource.name}: found its label {ROLE}={found}; allowed: {ROLE}={wanted}, or none. Give "
+            f"each {resource.kind} its own name, or relabel it by hand; nothing was changed"
+        )
+
+
+def role(settings: Found) -> Value:
+    """What a resource of these settings is for, by its own label; None if it does not say."""
+    labels = settings.get("labels")
+    return labels.get(ROLE) if isinstance(labels, Mapping) else None
 
 
 def reconcile(resource: Resource, *, dry_run: bool) -> Step:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import importlib
 import logging
@@ -19,7 +18,7 @@ class Job(NamedTuple):
     """The module that runs it, which takes a while to import, and what its command line may hold."""
 
     module: str
-    parser: Callable[[], argparse.ArgumentParser]
+    parser: Callable[[], command_lines.Parser]
 
 
 _CTRL_C = KeyboardInterrupt.__name__  # as the engine tells of it, in an error of its own

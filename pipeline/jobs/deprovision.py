@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from pipeline import command_lines
 from pipeline.deployment.names import names_and_plan
-from pipeline.provision import standing
+from pipeline.provision import remove, standing
 
 YES = "yes"
 
 
 def run(argv: Sequence[str]) -> int:
     """Show what goes, ask, and remove it. Exit status 1 if nothing was removed since nobody said yes."""
-    args = command_lines.deprovision().parse_args(argv)
+    args = command_lines.deprovision().parse(argv)
     _, plan = names_and_plan(args)
     found, evidence = standing(plan)
     for resource in found:
@@ -28,7 +28,7 @@ def run(argv: Sequence[str]) -> int:
         print("nothing was removed", file=sys.stderr)
         return 1
     for resource in found:
-        resource.remove()
+        remove(resource)
         print(f"removed {resource.kind} {resource.name}", flush=True)
     return 0
 

@@ -14,7 +14,7 @@ from pipeline.provision import provision
 
 def run(argv: Sequence[str]) -> int:
     """Make what does not exist yet, change what safely can be, and say so, a line for each; then the roles it needs."""
-    args = command_lines.provision().parse_args(argv)
+    args = command_lines.provision().parse(argv)
     names, plan = names_and_plan(args)
     if not args.roles:
         _provision(plan, dry_run=args.dry_run)

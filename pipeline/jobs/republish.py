@@ -103,7 +103,7 @@ def _row(payload: bytes, table: str) -> tuple[dict[str, Any], str]:
 
 def run(argv: Sequence[str]) -> int:
     """Send again what files or a subscription hold; what cannot be sent stays there. Exit status 1 if any stayed."""
-    args = command_lines.republish().parse_args(argv)
+    args = command_lines.republish().parse(argv)
     _check(args)
     topic = resource_name(args.input_topic, "topics", "--input_topic", args.project_id)
     sender = Sender(topic, dataset_name(args.dataset, args.project_id))
