@@ -76,9 +76,10 @@ class Result(msgspec.Struct):
         """Sightings in a CPU second."""
         return self.sightings / row.cpu_s()
 
-    def marginal_per_cpu_s(self, row: Row) -> float:
-        """The same without the start: what a larger file approaches."""
-        return self.sightings / max(row.cpu_s() - row.start_cpu_s(), 1e-3)
+    def marginal_per_cpu_s(self, row: Row) -> float | None:
+        """The same without the start: what a larger file approaches. None: the file is too small to tell."""
+        rest_s = row.cpu_s() - row.start_cpu_s()
+        return self.sightings / rest_s if rest_s > 0 else None
 
     def ratio(self, row: Row) -> float:
         """How many times the json loop's sightings in a CPU second."""

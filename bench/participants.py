@@ -43,11 +43,16 @@ class Participant(NamedTuple):
         return [str(self.python), "-m", "pipeline", *own, f"--privacy_secret={target.with_name('secret')}"]
 
     def wrong(self, target: Path, expected: list[Passage]) -> str | None:
-        """How what was written differs from what is expected."""
+        """How what was written differs from what is expected. Who finds no passage may write no file."""
         if self.module:
-            paths = [path for path in target.rglob("*") if path.is_file()] if target.is_dir() else [target]
-            return oracle.difference(oracle.found(paths), expected)
-        return oracle.difference(oracle.found(target.glob("passages-*.ndjson")), expected, pseudonyms=True)
+            written = [path for path in (target, *target.rglob("*")) if path.is_file()]
+        else:
+            written = list(target.glob("passages-*.ndjson"))
+        try:
+            found = oracle.found(written)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return f"no passages can be read from {target}: {error!r}"
+        return oracle.difference(found, expected, pseudonyms=not self.module)
 
 
 def own_and_loops() -> list[Participant]:
@@ -63,7 +68,7 @@ def everyone(folder: Path) -> Iterator[Participant]:
         if module == "flink_sql" and not shutil.which("java"):
             absent = "needs Java"
         else:
-            python = folder / requirements.replace("requirements", "venv").removesuffix(".txt") / "bin" / "python"
+            python = folder / Path(requirements).stem.replace("requirements", "peers-venv") / "bin" / "python"
             absent = _install(PEERS / requirements, python)
         yield Participant(name, module, python, absent)
 

@@ -21,7 +21,7 @@ FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica 
 def svg(result: Result) -> str:
     """Two bars for each participant that counts: the whole process, and without its start."""
     rows = [row for row in result.rows if row.counts]
-    bars = [(row.name, result.per_cpu_s(row), result.marginal_per_cpu_s(row)) for row in rows]
+    bars = [(row.name, result.per_cpu_s(row), result.marginal_per_cpu_s(row) or 0.0) for row in rows]
     scale = (WIDTH - LEFT - RIGHT) / max((rate for _, *rates in bars for rate in rates), default=1.0)
     height = TOP + STEP * len(bars) + 14
     title = f"Sightings a CPU second, {result.sightings:,} sightings, medians of {result.repeats}"
@@ -45,7 +45,7 @@ def _bars(y: float, scale: float, name: str, whole: float, after: float) -> str:
             f'  <g class="{"ours" if name == OURS else "peer"}">',
             f'    <text class="name" x="{LEFT - 14}" y="{y + BAR + 5}">{escape(name)}</text>',
             _bar("whole", y, whole, scale),
-            _bar("after", y + BAR + 2, after, scale),
+            _bar("after", y + BAR + 2, after, scale) if after else "",
             "  </g>",
         ]
     )

@@ -32,10 +32,11 @@ def _line(name: str, cells: tuple[str, ...]) -> str:
 
 
 def _cells(result: Result, row: Row) -> tuple[str, ...]:
+    marginal = result.marginal_per_cpu_s(row)
     return (
         f"{result.per_cpu_s(row):,.0f}",
         f"{result.ratio(row):.2f}",
-        f"{result.marginal_per_cpu_s(row):,.0f}",
+        f"{marginal:,.0f}" if marginal else "-",
         f"{row.cpu_s():.2f}",
         f"{row.start_cpu_s():.2f}",
         f"{row.wall_s():.2f}",
@@ -62,10 +63,11 @@ def as_json(result: Result, machine: Mapping[str, object]) -> dict[str, object]:
 def _figures(result: Result, row: Row) -> dict[str, object]:
     if not row.counts:
         return {"not_run": row.absent} if row.absent else {"wrong": row.wrong}
+    marginal = result.marginal_per_cpu_s(row)
     return {
         "sightings_per_cpu_s": round(result.per_cpu_s(row)),
         "ratio_to_json": round(result.ratio(row), 3),
-        "sightings_per_cpu_s_after_start": round(result.marginal_per_cpu_s(row)),
+        "sightings_per_cpu_s_after_start": marginal and round(marginal),
         "cpu_s": row.cpu_s(),
         "start_cpu_s": row.start_cpu_s(),
         "wall_s": row.wall_s(),
