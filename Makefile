@@ -11,7 +11,7 @@ INSTALLED = $(VENV)/installed
 LOCK_FOR_IMAGE = $(BIN)/uv pip compile --constraint requirements.txt --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	--generate-hashes --no-header --no-annotate --quiet --output-file
 
-.PHONY: demo test setup check format lock template image-steps schemas release bench engines clean
+.PHONY: demo test setup check format lock template image-steps schemas release bench bench-check engines clean
 
 demo: setup  ## watch the whole system work on this machine
 	@$(BIN)/python -m demo --vehicles $(VEHICLES) --seed $(SEED)
@@ -56,8 +56,11 @@ schemas: setup  ## write the tables' schemas for terraform
 release: setup  ## make what is here the release that later ones must be able to follow
 	$(BIN)/python -m releases --release
 
-bench: setup  ## measure the bounded and the streaming job on this machine
+bench: setup  ## measure the jobs on this machine, and what a user would pick instead; installs those into out/bench
 	$(BIN)/python -m bench
+
+bench-check: setup  ## fail if the bounded job has become slower, against a loop over json
+	$(BIN)/python -m bench --check
 
 engines: setup  ## prove that several engines give the same results, and what a killed worker costs
 	$(BIN)/python -m engines --sightings $(SIGHTINGS) --seed $(SEED)

@@ -1,4 +1,4 @@
-"""python -m bench: the bounded and the streaming job, measured; results as JSON."""
+"""python -m bench: the bounded and the streaming job, and what a user would pick instead, measured on this machine."""
 
 from __future__ import annotations
 
@@ -7,19 +7,47 @@ import json
 import sys
 from pathlib import Path
 
-from bench import bounded, machine, streaming
+from bench import bounded, check, comparison, machine, participants, plot, streaming, table
+from bench.comparison import Result, WrongOutputError
 
 
 def main() -> int:
-    """Measure, print, and keep the results."""
+    """Measure, print, and keep the results; 0 if every participant gave the same passages and none became slower."""
+    args = _arguments()
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.check or args.keep:
+        return _check(args.out / "check", keep=args.keep)
+    if args.only != "peers":
+        _print_jobs(args)
+    if args.only not in (None, "peers"):
+        return 0
+    everyone = participants.everyone(args.out)
+    result = comparison.compare(everyone, args.out / "peers", args.compared, args.repeats)
+    _print_peers(result, args.out)
+    return 0 if result.sound else 1
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", choices=("bounded", "streaming"))
+    parser.add_argument("--only", choices=("bounded", "streaming", "peers"))
     parser.add_argument("--sightings", type=int, default=1_000_000, help="for the bounded job. Default: 1,000,000")
     parser.add_argument("--streamed", type=int, default=100_000, help="for the streaming job. Default: 100,000")
     parser.add_argument("--rate", type=float, default=1000.0, help="sightings a second. Default: 1000")
+    parser.add_argument("--compared", type=int, default=200_000, help="for the comparison. Default: 200,000")
+    parser.add_argument("--repeats", type=_at_least_one, default=5, help="runs of each one compared. Default: 5")
+    parser.add_argument("--check", action="store_true", help="only: are we slower than bench/kept.json says?")
+    parser.add_argument("--keep", action="store_true", help="only: write bench/kept.json")
     parser.add_argument("--out", type=Path, default=Path("out/bench"))
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
+    return parser.parse_args()
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text}; allowed: 1 or more")
+    return int(text)
+
+
+def _print_jobs(args: argparse.Namespace) -> None:
     results: dict[str, object] = {"machine": machine.described()}
     if args.only != "streaming":
         results["bounded"] = bounded.measure(args.out, args.sightings)
@@ -28,7 +56,27 @@ def main() -> int:
     text = json.dumps(results, indent=2)
     (args.out / "results.json").write_text(text + "\n", encoding="utf-8")
     print(text)
-    return 0
+
+
+def _print_peers(result: Result, folder: Path) -> None:
+    here = machine.described()
+    text = json.dumps(table.as_json(result, here), indent=2)
+    (folder / "peers.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "peers.svg").write_text(plot.svg(result), encoding="utf-8")
+    print(table.table(result, here))
+
+
+def _check(folder: Path, *, keep: bool) -> int:
+    try:
+        ratio = check.measure(folder)
+    except WrongOutputError as error:
+        print(f"failed: wrong: {error}")
+        return 1
+    if keep:
+        check.keep(ratio, machine.described())
+    verdict = check.verdict(ratio, check.kept_ratio())
+    print(verdict.text)
+    return 0 if verdict.sound else 1
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ PIPELINE = ROOT / "pipeline"
 DOMAIN = sorted((PIPELINE / "enforcement").glob("*.py"))
 OWN_CODE = [
     path
-    for folder in ("pipeline", "generator", "localcloud", "demo", "engines")
+    for folder in ("pipeline", "generator", "localcloud", "demo", "engines", "bench")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 # What the pure domain may use: values in, values out.
