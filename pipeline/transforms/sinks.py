@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
-from zlib import crc32
 
 import apache_beam as beam
 import msgspec
@@ -32,13 +31,13 @@ from pipeline.enforcement.intake import Batch
 from pipeline.enforcement.model import Message, Outcome, Passages, Status
 from pipeline.enforcement.privacy import IN_CLEAR
 from pipeline.enforcement.records import Fine, Rejected
+from pipeline.transforms.commit import by_share, values
 from pipeline.warehouse import tables
 
 MAX_ROWS = 500  # Google's advice for one insertAll request
 MAX_REQUEST_BYTES = 5_000_000  # half of insertAll's limit
 INSERT_TIMEOUT_S = 20.0
 GATHER_S = 1.0
-INSERT_SHARES = 32
 BLOCK_LINES = 500
 RETRY = Retry(timeout=60.0)
 LINES_WRITTEN = Metrics.counter("lines", "written")
@@ -107,21 +106,16 @@ class InsertPassages(beam.PTransform):
         """Gather for GATHER_S at most."""
         return (
             passages
-            | "Key" >> beam.Map(by_share).with_output_types(tuple[int, Passages])
+            | "Key" >> beam.Map(by_share, first_passage_id).with_output_types(tuple[int, Passages])
             | "Gather" >> beam.GroupIntoBatches(MAX_ROWS, GATHER_S)
             | "Take out" >> beam.FlatMap(values).with_output_types(Passages)
             | self._insert
         )
 
 
-def by_share(passages: Passages) -> tuple[int, Passages]:
-    """Few enough shares to gather something, and enough for several workers to insert at once."""
-    return crc32(passages.passages[0].passage_id.encode()) % INSERT_SHARES, passages
-
-
-def values(gathered: tuple[int, Sequence[Passages]]) -> Sequence[Passages]:
-    """The elements of a batch."""
-    return gathered[1]
+def first_passage_id(passages: Passages) -> str:
+    """By it they are shared out: to few enough shares to gather something, and enough for several workers."""
+    return passages.passages[0].passage_id
 
 
 class _Insert(beam.DoFn):
