@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from types import FrameType
 
 SIGNALS = tuple(
@@ -17,7 +18,9 @@ class Interrupts:
         self._pending = False
 
     def install(self) -> None:
-        """From now on signals come here."""
+        """From now on signals come here; an interrupt that a destructor swallows says nothing, check() repeats it."""
+        tell = sys.unraisablehook
+        sys.unraisablehook = lambda swallowed: None if swallowed.exc_type is KeyboardInterrupt else tell(swallowed)
         for number in SIGNALS:
             signal.signal(number, self._on_signal)
 

@@ -104,12 +104,13 @@ def test_half_a_line_of_progress_is_not_read(tmp_path: Path) -> None:
 
 @pytest.fixture
 def interrupts() -> Iterator[Interrupts]:
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before, hook = {number: signal.getsignal(number) for number in SIGNALS}, sys.unraisablehook
     found = Interrupts()
     found.install()
     yield found
     for number, handler in before.items():
         signal.signal(number, handler)
+    sys.unraisablehook = hook
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -125,3 +126,39 @@ def test_interrupt_that_was_swallowed_is_raised_at_the_next_check(interrupts: In
         os.kill(os.getpid(), signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         interrupts.check()
+
+
+class Channel:
+    """A thing whose destructor fails, or is where a signal arrives."""
+
+    def __init__(self, closing: Callable[[], None]) -> None:
+        self.closing = closing
+
+    def __del__(self) -> None:
+        self.closing()
+
+
+@pytest.fixture
+def told(interrupts: Interrupts, monkeypatch: pytest.MonkeyPatch) -> list[type]:
+    """Kinds of the errors of destructors that Python told."""
+    kinds: list[type] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda swallowed: kinds.append(swallowed.exc_type))
+    interrupts.install()
+    return kinds
+
+
+def test_interrupt_that_a_destructor_swallows_is_not_told_but_raised_at_the_next_check(
+    interrupts: Interrupts, told: list[type]
+) -> None:
+    Channel(lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        interrupts.check()
+    assert told == []
+
+
+def test_other_errors_of_destructors_are_told_as_ever(told: list[type]) -> None:
+    def fail() -> None:
+        raise OSError("broken")
+
+    Channel(fail)
+    assert told == [OSError]
