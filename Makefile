@@ -17,7 +17,7 @@ demo: setup  ## watch the whole system work on this machine
 	@$(BIN)/python -m demo --vehicles $(VEHICLES) --seed $(SEED)
 
 test: setup  ## unit, property, TestStream and end-to-end tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 setup: $(INSTALLED)  ## make .venv with everything pinned in requirements.txt
 

@@ -35,6 +35,7 @@ setup(
             "mypy>=1.20,<3",
             "pytest>=9,<10",
             "pytest-timeout>=2.4,<3",
+            "pytest-xdist>=3.8,<4",
             "python-hcl2>=8.1,<9",
             "ruff>=0.15,<1",
             "types-PyYAML>=6",
