@@ -29,10 +29,12 @@ def test_other_secret_is_another_pseudonym():
     assert Pseudonyms(SECRET).of("A", NOON_US) != Pseudonyms(SECRET[::-1]).of("A", NOON_US)
 
 
-def test_pseudonym_is_a_keyed_hash_under_the_key_of_the_day():
-    key = hmac.new(SECRET, b"2026-04-12", hashlib.sha256).digest()
-    expected = hmac.new(key, b"ABC1234", hashlib.sha256).hexdigest()[:32]
-    assert Pseudonyms(SECRET).of("ABC1234", NOON_US) == expected
+@settings(max_examples=100, deadline=None)
+@given(st.binary(min_size=16, max_size=200), st.text(min_size=1, max_size=200))
+def test_pseudonym_is_a_keyed_hash_under_the_key_of_the_day(secret, name):
+    key = hmac.new(secret, b"2026-04-12", hashlib.sha256).digest()
+    expected = hmac.new(key, name.encode(), hashlib.sha256).hexdigest()[:32]
+    assert Pseudonyms(secret).of(name, NOON_US) == expected
 
 
 def test_privacy_off_returns_the_name():

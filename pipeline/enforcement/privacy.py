@@ -6,6 +6,7 @@ by trying all plates, and pseudonyms of different days cannot be joined even wit
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 
 from pipeline.enforcement.times import day as day_of
@@ -16,6 +17,8 @@ FINGERPRINT_HEX_DIGITS = 16
 MAX_DAYS = 4
 MAX_KNOWN = 65_536
 _DAY_US = 86_400_000_000
+_BLOCK_BYTES = 64  # of SHA-256
+_INNER_PAD, _OUTER_PAD = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
 
 def fingerprint(secret: bytes) -> str:
@@ -48,16 +51,19 @@ class _Day:
     """The pseudonyms of one day, the latest ones remembered: a vehicle is seen several times."""
 
     def __init__(self, secret: bytes, day: str) -> None:
-        self._keyed = hmac.new(hmac.digest(secret, day.encode(), "sha256"), digestmod="sha256")
+        key = hmac.digest(secret, day.encode(), "sha256").ljust(_BLOCK_BYTES, b"\0")
+        self._inner, self._outer = hashlib.sha256(key.translate(_INNER_PAD)), hashlib.sha256(key.translate(_OUTER_PAD))
         self.known: dict[str, str] = {}
 
     def pseudonym(self, name: str) -> str:
-        """HMAC under the day's key."""
-        keyed = self._keyed.copy()
-        keyed.update(name.encode())
+        """HMAC under the day's key, as RFC 2104 defines it: its two hashes, begun once with the key, are twice as fast
+        as the library's object."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(name.encode())
+        outer.update(inner.digest())
         if len(self.known) >= MAX_KNOWN:
             self.known.clear()
-        self.known[name] = found = keyed.hexdigest()[:PSEUDONYM_HEX_DIGITS]
+        self.known[name] = found = outer.hexdigest()[:PSEUDONYM_HEX_DIGITS]
         return found
 
 
