@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from pipeline import local_runner
 from pipeline.enforcement import evidence
 from pipeline.enforcement.model import Case, Passage, Passages
-from pipeline.enforcement.records import Fine
+from pipeline.enforcement.records import Fine, Verdict
 from pipeline.enforcement.sections import Section
 from pipeline.transforms.commit import SHARES, Commit, by_share
-from pipeline.transforms.judge import Verdict, part, passage_id
+from pipeline.transforms.judge import part, passage_id
 
 SECTION = Section("s", 40.0)
 PASSAGE = Passage("p", "s", "ABC1234", 40.0, 1_776_000_000_000_000, 1_776_000_020_000_000, 2)
@@ -25,7 +25,7 @@ CASES = [
     for number in range(2 * SHARES)
     for revision in (1, 2)
 ]
-VERDICTS = [evidence.judge(case, SECTION) for case in CASES]
+VERDICTS = [Verdict(*evidence.judge(case, SECTION)) for case in CASES]
 
 
 def pairs(pipeline: beam.Pipeline, found: beam.PCollection) -> beam.PCollection:

@@ -98,6 +98,7 @@ def test_fine_on_the_wire():
         "counted_speed": 36.0,
         "amount": None,
         "currency": None,
+        "packet_url": None,
     }
 
 

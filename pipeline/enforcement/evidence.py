@@ -108,7 +108,8 @@ def with_reading(case: Case, index: int, boxes: Sequence[plates.TextBox]) -> Cas
         doubt = Reason.UNKNOWN_LAYOUT  # both spell a plate that its state does not issue: a personal one, or both err
     if read.rivals and not all(_is_among(read.rivals, one) for one in case.pictures if one.claimed):
         doubt = Reason.PLATE_DISAGREES  # whichever of them is the vehicle's, it is not the one that a camera read
-    return _with_picture(case, index, replace(picture, text=read.text, confidence=read.confidence, doubt=doubt))
+    read_picture = replace(picture, text=read.text, confidence=read.confidence, doubt=doubt, words=tuple(boxes))
+    return _with_picture(case, index, read_picture)
 
 
 def _is_among(texts: Iterable[str], picture: Picture) -> bool:

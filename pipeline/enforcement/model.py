@@ -14,6 +14,8 @@ from enum import StrEnum
 
 import msgspec
 
+from pipeline.enforcement.plates import TextBox
+
 SCHEMA_VERSION = 1
 ID_NAMESPACE = uuid.UUID("6f1b9d3e-0c58-5d0c-9a64-3c6b0f7f5a10")
 _NAMESPACE_BYTES = ID_NAMESPACE.bytes
@@ -132,7 +134,8 @@ class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `entry` and `exit` are the sightings the measurement rests on; `first_us` and `last_us` the first and last time the
     vehicle was seen on this passage. `min_speed_kmh` is the lowest average speed that the evidence allows: the shortest
     length over the longest time within `errors`; `counted_speed_kmh` what the policy makes of it, `amount` what it asks
-    for a suspected violation, in `currency`. `outcome` is None while a suspected violation is not decided.
+    for a suspected violation, in `currency`. `outcome` is None while a suspected violation is not decided. `points`: all
+    sightings of a radar track while a violation is suspected, since the measurement rests on each of them.
     """
 
     passage_id: str
@@ -159,6 +162,7 @@ class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     mean_of_points_kmh: float | None = None
     amount: float | None = None
     currency: str = ""
+    points: tuple[Sighting, ...] = ()
 
 
 class Passages(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -182,7 +186,8 @@ class Picture(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One picture of a suspected violation in the evidence bucket, or why there is none, and what was read on it.
 
     `claimed`, `region`, `claimed_confidence`: the camera's own reading. `text` is None until the picture is read;
-    `doubt` says why its text does not confirm the plate, None if it does.
+    `doubt` says why its text does not confirm the plate, None if it does. `words`: all that the reader found, None
+    where the reading failed or was not asked for.
     """
 
     camera_id: str | None
@@ -195,6 +200,7 @@ class Picture(msgspec.Struct, frozen=True, array_like=True, gc=False):
     text: str | None = None
     confidence: float | None = None
     doubt: Reason | None = None
+    words: tuple[TextBox, ...] | None = None
 
 
 class Case(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -151,7 +151,7 @@ def _camera_passage(
 
 def _track_passage(section: Section, vehicle_id: str, name_at: NameAt, sightings: Sightings) -> Iterator[Passage]:
     """A radar track: points with a place, of which some tell their time and the others only their speed."""
-    passage = _seen(section, vehicle_id, name_at, sightings)
+    passage = replace(_seen(section, vehicle_id, name_at, sightings), points=tuple(sightings))
     timed = all(sighting.timed for sighting in sightings)
     points = sightings if timed else _different_points(sightings)
     if len(points) < 2:

@@ -12,7 +12,17 @@ from typing import Annotated
 import msgspec
 
 from pipeline.enforcement import model
-from pipeline.enforcement.model import Basis, Coordinates, Message, Outcome, Passage, Reason, Sighting, Status
+from pipeline.enforcement.model import (
+    Basis,
+    Coordinates,
+    Message,
+    Outcome,
+    Passage,
+    Picture,
+    Reason,
+    Sighting,
+    Status,
+)
 from pipeline.enforcement.privacy import Pseudonyms
 from pipeline.enforcement.sections import Section
 from pipeline.enforcement.times import rfc3339, rfc3339_of_all
@@ -89,7 +99,8 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
 class Fine(msgspec.Struct, frozen=True, gc=False):
     """A fine, a case for a person, or a fine taken back. The first seven keys are EDEM's; avg_speed is in km/h.
 
-    amount: what the policy asks for it, in currency; null where the policy names none.
+    amount: what the policy asks for it, in currency; null where the policy names none. packet_url: the signed packet
+    that proves it; null where packets are not made, or this one could not be written.
     """
 
     radar_id: str
@@ -121,6 +132,15 @@ class Fine(msgspec.Struct, frozen=True, gc=False):
     counted_speed: float | None = None
     amount: float | None = None
     currency: str | None = None
+    packet_url: str | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How a case ended: its passage, what is published of it, and the pictures that it was judged by."""
+
+    passage: Passage
+    fine: Fine
+    pictures: tuple[Picture, ...] = ()
 
 
 class PublicPassage(msgspec.Struct, frozen=True, gc=False):

@@ -54,7 +54,9 @@ def revise(history: History, session: Session) -> tuple[list[Change], History]:
 
 
 def _superseded(old: Passage) -> Change:
-    passage = replace(old, outcome=Outcome.UNMEASURABLE, reasons=(Reason.SUPERSEDED,), revision=old.revision + 1)
+    passage = replace(
+        old, outcome=Outcome.UNMEASURABLE, reasons=(Reason.SUPERSEDED,), revision=old.revision + 1, points=()
+    )
     return Change(passage, withdraws=is_suspected(old))
 
 
@@ -73,7 +75,8 @@ def _change(old: Published | None, passage: Passage, *, suspected_before: bool) 
 def _same(old: Passage, passage: Passage) -> bool:
     """Whether nothing that a decision rests on differs."""
     reasons = tuple(reason for reason in old.reasons if reason is not Reason.REVISED)
-    return replace(old, revision=1, n_sightings=0, reasons=reasons) == replace(passage, revision=1, n_sightings=0)
+    old = replace(old, revision=1, n_sightings=0, reasons=reasons, points=())
+    return old == replace(passage, revision=1, n_sightings=0, points=())
 
 
 def _remember(history: History, changes: list[Change], session: Session) -> History:

@@ -62,6 +62,7 @@ RECORD_TYPES = (
     records.SightingRecord,
     records.PassageRecord,
     records.Fine,
+    records.Verdict,
     records.PublicPassage,
     records.Rejected,
 )

@@ -10,12 +10,10 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline.enforcement import evidence
-from pipeline.enforcement.model import Case, Passage, Passages, Status
-from pipeline.enforcement.records import Fine
+from pipeline.enforcement.model import Case, Passages, Status
+from pipeline.enforcement.records import Fine, Verdict
 from pipeline.enforcement.sections import Network
 from pipeline.transforms.commit import Commit
-
-Verdict = tuple[Passage, Fine]
 
 
 class Judged(NamedTuple):
@@ -49,16 +47,15 @@ class _Judge(beam.DoFn):
     def process(self, case: Case) -> Iterator[Verdict]:
         passage, fine = evidence.judge(case, self._network.sections[case.passage.section_id])
         self._counters[fine.status].inc()
-        yield passage, fine
+        yield Verdict(passage, fine, case.pictures)
 
 
 def passage_id(verdict: Verdict) -> str:
     """Of the passage that was judged."""
-    return verdict[0].passage_id
+    return verdict.passage.passage_id
 
 
 def part(verdict: Verdict) -> Iterator[Passages | TaggedOutput]:
     """The passage, and the fine or the case for a person."""
-    passage, fine = verdict
-    yield Passages((passage,))
-    yield TaggedOutput("fines", fine)
+    yield Passages((verdict.passage,))
+    yield TaggedOutput("fines", verdict.fine)
