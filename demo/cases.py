@@ -10,6 +10,7 @@ from demo.thumbnails import Thumbnails
 from pipeline.enforcement.model import Basis, Status
 from pipeline.enforcement.records import Evidence, Fine
 from pipeline.enforcement.sections import Section
+from pipeline.enforcement.wording import REASONS
 
 STATUSES = {Status.ISSUED: "fine issued", Status.REVIEW: "for a person", Status.WITHDRAWN: "taken back"}
 
@@ -71,11 +72,7 @@ def _facts(fine: Fine) -> Iterator[str]:
         yield from _speed(fine, fine.avg_speed)
     yield f'<div class="sum"><b>{escape(fine.section)}</b>{_times(fine)}</div>'
     if fine.reasons:
-        yield (
-            '<ul class="why">'
-            + "".join(f"<li>{escape(wording.REASONS[reason])}</li>" for reason in fine.reasons)
-            + "</ul>"
-        )
+        yield ('<ul class="why">' + "".join(f"<li>{escape(REASONS[reason])}</li>" for reason in fine.reasons) + "</ul>")
     yield f'<div class="mono">fine {escape(fine.fine_id)}{_hashes(fine)}</div>'
 
 

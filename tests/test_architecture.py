@@ -31,6 +31,7 @@ DOMAIN_MAY_IMPORT = {
     "functools",
     "hashlib",
     "hmac",
+    "html",
     "itertools",
     "json",
     "math",

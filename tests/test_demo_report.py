@@ -23,6 +23,7 @@ from demo.warehouse import MeasuredPassage, RejectedObject, Stored
 from generator.truth import TruePassage
 from pipeline.enforcement.model import Reason
 from pipeline.enforcement.records import Fine
+from pipeline.enforcement.wording import REASONS
 
 HOSTILE = '<script>alert("x")</script>'
 
@@ -154,7 +155,7 @@ def test_review_gives_its_reasons_in_plain_words() -> None:
 
 
 def test_every_reason_has_words() -> None:
-    assert set(wording.REASONS) == set(Reason)
+    assert set(REASONS) == set(Reason)
 
 
 def test_empty_run_is_a_whole_page() -> None:

@@ -134,8 +134,8 @@ class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `entry` and `exit` are the sightings the measurement rests on; `first_us` and `last_us` the first and last time the
     vehicle was seen on this passage. `min_speed_kmh` is the lowest average speed that the evidence allows: the shortest
     length over the longest time within `errors`; `counted_speed_kmh` what the policy makes of it, `amount` what it asks
-    for a suspected violation, in `currency`. `outcome` is None while a suspected violation is not decided. `points`: all
-    sightings of a radar track while a violation is suspected, since the measurement rests on each of them.
+    for a suspected violation, in `currency`. `outcome` is None while a suspected violation is not decided. `points`:
+    all sightings of a radar track while a violation is suspected, since the measurement rests on each of them.
     """
 
     passage_id: str

@@ -21,6 +21,10 @@ class Deduction(msgspec.Struct, frozen=True):
     kmh: float = 0.0
     share: float = 0.0
 
+    def taken_off(self, speed_kmh: float) -> float:
+        """What is left of the speed."""
+        return speed_kmh - (self.kmh + self.share * speed_kmh)
+
 
 class Least(msgspec.Struct, frozen=True):
     """How far over a limit up to `limit_up_to_kmh` a counted speed must be at least."""
@@ -59,20 +63,27 @@ class Policy(msgspec.Struct, frozen=True):
 
     def counted_kmh(self, speed_kmh: float) -> float:
         """The speed that counts: less the deduction, rounded down in the driver's favour where the policy rounds."""
-        speed_kmh = _whole(speed_kmh) if self.rounds_first else speed_kmh
-        for deduction in self.deductions:
-            if speed_kmh <= deduction.up_to_kmh:
-                speed_kmh -= deduction.kmh + deduction.share * speed_kmh
-                break
-        return _whole(speed_kmh) if self.rounds else speed_kmh
+        speed_kmh = whole_kmh(speed_kmh) if self.rounds_first else speed_kmh
+        deduction = self.deduction(speed_kmh)
+        if deduction is not None:
+            speed_kmh = deduction.taken_off(speed_kmh)
+        return whole_kmh(speed_kmh) if self.rounds else speed_kmh
+
+    def deduction(self, speed_kmh: float) -> Deduction | None:
+        """What is taken off this speed."""
+        return next((deduction for deduction in self.deductions if speed_kmh <= deduction.up_to_kmh), None)
 
     def is_over(self, counted_kmh: float, limit_kmh: float) -> bool:
         """Whether the counted speed is as far over the limit as the policy asks."""
         over_kmh = self._over_kmh(counted_kmh, limit_kmh)
         if over_kmh <= self.more_than_kmh + MARGIN_KMH:
             return False
-        least_kmh = next((least.over_kmh for least in self.least if limit_kmh <= least.limit_up_to_kmh), None)
+        least_kmh = self.least_over_kmh(limit_kmh)
         return least_kmh is None or over_kmh >= least_kmh
+
+    def least_over_kmh(self, limit_kmh: float) -> float | None:
+        """How far over this limit a counted speed must be at least, where the policy says so."""
+        return next((least.over_kmh for least in self.least if limit_kmh <= least.limit_up_to_kmh), None)
 
     def amount(self, counted_kmh: float, limit_kmh: float) -> float | None:
         """What the policy asks for, in its currency; None where it names nothing."""
@@ -83,7 +94,7 @@ class Policy(msgspec.Struct, frozen=True):
         return counted_kmh - (limit_kmh if self.fixed_limit_kmh is None else self.fixed_limit_kmh)
 
 
-def _whole(speed_kmh: float) -> float:
+def whole_kmh(speed_kmh: float) -> float:
     """Whole km/h, down: in the driver's favour."""
     return float(math.floor(speed_kmh))
 
