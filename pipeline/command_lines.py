@@ -75,6 +75,29 @@ def deprovision() -> Parser:
     return parser
 
 
+def verify() -> Parser:
+    """Which packets are looked at, and by which keys."""
+    parser = Parser(
+        "python -m pipeline verify",
+        "Verify: compute speed, limit and decision of packets again from nothing but themselves, and check hashes, "
+        "signature and chain. One line for each; exit status 1 if one of them fails. Needs no service for local files.",
+    )
+    parser.add_argument("packets", nargs="+", metavar="PACKET", help="packet, folder or bucket of them; local or gs://")
+    parser.add_argument(
+        "--public_key",
+        action="append",
+        required=True,
+        help="PEM file of a key that may have signed, which came to you by another way than the packets; may be "
+        "repeated",
+    )
+    parser.add_argument("--known_heads", help="file of an earlier --write_heads: no link that it saw may be missing")
+    parser.add_argument("--write_heads", help="file for the last link of each chain, if all is well")
+    parser.add_argument(
+        "--kept_since", help="day, such as 2026-01-31: packets of days before may have been deleted in their time"
+    )
+    return parser
+
+
 def republish() -> Parser:
     """What is sent again, from where to where."""
     parser = Parser(

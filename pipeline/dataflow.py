@@ -23,6 +23,7 @@ from apache_beam.options.pipeline_options import (
 from pipeline import secret
 from pipeline.option_values import OptionError
 from pipeline.options import SectionSpeedOptions, project_of
+from pipeline.packets import keys
 
 AT_LEAST_ONCE = "streaming_mode_at_least_once"
 NAMES = ("dataflowrunner", "dataflow")  # as Beam knows it
@@ -60,6 +61,8 @@ def check(options: PipelineOptions) -> None:
         )
     if own.privacy != "off":
         _check_secret(own.privacy_secret)
+    if own.signing_key is not None:
+        _check_signing_key(own.signing_key)
 
 
 def _check_cloud(options: PipelineOptions) -> None:
@@ -110,6 +113,16 @@ def _check_secret(place: str) -> None:
         raise OptionError(
             f"{secret.VARIABLE}: set; allowed with --runner=DataflowRunner: --privacy_secret alone, since the variable "
             f"does not reach the workers, which read {place}. Unset it"
+        )
+
+
+def _check_signing_key(place: str) -> None:
+    """The same of the key: each worker would make one of its own, and nobody would have the public ones."""
+    if not place.startswith("gs://") or os.environ.get(keys.VARIABLE):
+        raise OptionError(
+            f"--signing_key: found {place}{' and ' + keys.VARIABLE if os.environ.get(keys.VARIABLE) else ''}; allowed "
+            "with --runner=DataflowRunner: gs://BUCKET/FILE alone, which all workers read. Put the key there, unset "
+            "the variable, or leave --signing_key out"
         )
 
 

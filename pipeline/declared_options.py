@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 PRIVACY_VARIABLE, DEFAULT_PRIVACY_FILE = "SECTION_SPEED_PRIVACY_SECRET", "~/.config/section-speed/privacy.secret"
+SIGNING_VARIABLE = "SECTION_SPEED_SIGNING_KEY"
 # Options that one kind of input ignores have no default here: only so is it known that somebody gave them.
 DEFAULT_LATENESS, DEFAULT_LIMIT, DEFAULT_PREFLIGHT = "24h", "25 mph", "on"
 ONLY_PUBSUB = (
@@ -94,6 +95,11 @@ def _add_proof(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--cars_api", help="http(s) address asked for the picture of a sighting that names none")
     group.add_argument(
         "--evidence_bucket", help="bucket for pictures of suspected violations; default: PROJECT-evidence"
+    )
+    group.add_argument(
+        "--signing_key",
+        help="file with the Ed25519 key (PEM) that signs a packet of evidence for each case, local or gs://; "
+        f"{SIGNING_VARIABLE} goes before it. Default: no packets",
     )
     group.add_argument(
         "--ocr",

@@ -62,6 +62,7 @@ FORMS: Mapping[str, Form] = {
     "session_gap": Form("Session gap", regex=_DURATION),
     "cars_api": Form("Address of the pictures' service", regex="^https?://[^ ]+$"),
     "evidence_bucket": Form("Evidence bucket", regex="^(gs://)?[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]/?$"),
+    "signing_key": Form("Key that signs packets of evidence", "GCS_READ_FILE", GCS_FILE),
     "ocr": Form("Reader of plates", "ENUM", default="vision"),
     "privacy": Form("Pseudonyms", "ENUM"),
     "privacy_secret": Form("Secret of the pseudonyms", "GCS_READ_FILE", GCS_FILE, shown_if=("privacy", "on")),

@@ -30,6 +30,7 @@ from pipeline.enforcement.policy import Policy
 from pipeline.enforcement.sections import Network
 from pipeline.enforcement.survey import SectionError
 from pipeline.option_values import OptionError
+from pipeline.packets import keys
 
 _log = logging.getLogger(__name__)
 LOCAL_RUNNERS = ("DirectRunner", "BundleBasedDirectRunner", "FnApiRunner", "PrismRunner")
@@ -68,6 +69,7 @@ class Settings(NamedTuple):
     cars_api: str | None
     read_plates: bool
     privacy_secret: secret.Source | None
+    signing_key: keys.Source | None = None
 
 
 def parse(argv: Sequence[str]) -> PipelineOptions:
@@ -120,6 +122,7 @@ def check(options: PipelineOptions) -> Settings:
         cars_api=values.cars_api(own.cars_api, bucket),
         read_plates=read_plates,
         privacy_secret=_privacy_secret(own),
+        signing_key=_signing_key(own, bucket),
     )
 
 
@@ -187,6 +190,18 @@ def _topics(own: SectionSpeedOptions, project: str | None) -> tuple[str | None, 
 def _privacy_secret(own: SectionSpeedOptions) -> secret.Source | None:
     """Where the secret is, and which: the run reads it when it has begun."""
     return None if own.privacy == "off" else secret.source(str(own.privacy_secret))
+
+
+def _signing_key(own: SectionSpeedOptions, bucket: str | None) -> keys.Source | None:
+    """Where the key of the packets is, and which; none: there are no packets. Those without pictures prove nothing."""
+    if own.signing_key is None:
+        return None
+    if bucket is None:
+        raise OptionError(
+            "--signing_key: found without a bucket for its packets; allowed: with --evidence_bucket. Give it, or leave "
+            "--signing_key out"
+        )
+    return keys.source(str(own.signing_key))
 
 
 def _network(own: SectionSpeedOptions) -> Network:

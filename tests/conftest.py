@@ -9,6 +9,7 @@ import pytest
 from google.api_core.exceptions import Conflict
 from google.cloud import pubsub_v1
 from google.cloud import storage as cloud_storage
+from signing_samples import PRIVATE_PEM
 
 import localcloud
 from pipeline import endpoints
@@ -77,5 +78,6 @@ def dataflow_bucket(cloud) -> Iterator[cloud_storage.Bucket]:
         patch.setenv("STORAGE_EMULATOR_HOST", cloud.env["STORAGE_EMULATOR_HOST"])
         bucket = endpoints.storage_client().create_bucket(f"dataflow-{next(_numbers)}")
         bucket.blob("privacy.secret").upload_from_string("0123456789abcdef")
+        bucket.blob("signing.key").upload_from_string(PRIVATE_PEM)
         bucket.blob("sections.yaml").upload_from_filename(ROOT / "templates" / "sections.yaml")
         yield bucket

@@ -41,6 +41,8 @@ def parameters(bucket: storage.Bucket) -> dict[str, str]:
         "dataset": "section_speed",
         "sections": f"gs://{bucket.name}/sections.yaml",
         "privacy_secret": f"gs://{bucket.name}/privacy.secret",
+        "evidence_bucket": "project-1-evidence",
+        "signing_key": f"gs://{bucket.name}/signing.key",
         "sdk_container_image": IMAGE,
         "publish_all": "true",
         "id_attribute": "event_id",

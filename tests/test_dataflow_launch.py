@@ -20,6 +20,7 @@ from google.cloud import storage
 from pipeline import dataflow, secret
 from pipeline.enforcement.privacy import fingerprint
 from pipeline.options import OptionError
+from pipeline.packets import keys
 
 STEPS = ROOT / "tests" / "dataflow_steps.txt"
 NEEDED = ("--project=project-1", "--temp_location=gs://bucket/tmp", "--sdk_container_image=image:1")
@@ -38,7 +39,7 @@ def other_bucket(dataflow_bucket) -> storage.Bucket:
     """One for a launch whose graph is another's."""
     client = dataflow_bucket.client
     bucket = client.create_bucket(f"{dataflow_bucket.name}-{time.time_ns()}")
-    for blob in ("privacy.secret", "sections.yaml"):
+    for blob in ("privacy.secret", "signing.key", "sections.yaml"):
         bucket.blob(blob).upload_from_string(dataflow_bucket.blob(blob).download_as_bytes())
     return bucket
 
@@ -88,6 +89,8 @@ def test_option_that_only_the_launcher_knows_does_not_end_the_launch(cloud, othe
         ({"sections": "gs://nobody-has-this/sections.yaml"}, "--sections: gs://nobody-has-this/sections.yaml cannot"),
         ({"privacy_secret": "gs://nobody-has-this/secret"}, "--privacy_secret: gs://nobody-has-this/secret cannot be"),
         ({"privacy_secret": "privacy.secret"}, "--privacy_secret: found privacy.secret; allowed with --runner=Data"),
+        ({"signing_key": "gs://nobody-has-this/key"}, "--signing_key: gs://nobody-has-this/key cannot be read"),
+        ({"signing_key": "signing.key"}, "--signing_key: found signing.key; allowed with --runner=Data"),
         ({"rejected_topic": ""}, "--rejected_topic: absent; needed with --runner=DataflowRunner"),
         ({"job_name": "Section Speed"}, "--job_name: found 'Section Speed'; allowed: a-z 0-9 -"),
     ],
@@ -181,6 +184,14 @@ def test_secret_of_the_environment_is_none_of_the_workers(monkeypatch):
     dataflow.check(PipelineOptions([*NEEDED, "--privacy=off"]))
 
 
+def test_key_of_the_environment_is_none_of_the_workers(monkeypatch):
+    asked = PipelineOptions([*NEEDED, "--privacy=off", "--signing_key=gs://b/signing.key"])
+    dataflow.check(asked)
+    monkeypatch.setenv(keys.VARIABLE, "a key")
+    with pytest.raises(OptionError, match=f"^--signing_key: found gs://b/signing.key and {keys.VARIABLE}; allowed"):
+        dataflow.check(asked)
+
+
 def test_workers_know_which_secret_the_launch_found(launched, dataflow_bucket):
     mark = fingerprint(dataflow_bucket.blob("privacy.secret").download_as_bytes()).encode()
     steps = [step for step in launched.components.transforms.values() if step.spec.urn == "beam:transform:pardo:v1"]
@@ -243,10 +254,12 @@ def test_labels_of_the_launcher_and_of_people_arrive(launched):
     assert launched.job["labels"] == ast.literal_eval(LABELS)
 
 
-def test_secret_is_no_part_of_the_job(launched, dataflow_bucket):
+def test_secrets_are_no_part_of_the_job(launched, dataflow_bucket):
     words = dataflow_bucket.blob("privacy.secret").download_as_bytes()
+    key = dataflow_bucket.blob("signing.key").download_as_bytes().splitlines()[1]
     staged = b"".join(blob.download_as_bytes() for blob in dataflow_bucket.list_blobs(prefix="staging/"))
     assert words not in staged
+    assert key not in staged
 
 
 def test_nothing_is_installed_by_workers(launched):
@@ -330,7 +343,7 @@ def test_everything_that_is_shuffled_is_typed(launched):
     assert found == {
         "Commit withdrawals/Group": "kv(varint, StructCoder)",
         "Group sessions/Group": "kv(kv(string_utf8, string_utf8), StructCoder)",
-        "Judge cases/Commit/Group": "kv(varint, kv(StructCoder, StructCoder))",
+        "Judge cases/Commit/Group": "kv(varint, StructCoder)",
         "Measure passages/Measure and decide/ParDo(_MeasureAndRevise)": (
             "kv(kv(string_utf8, string_utf8), iterable(StructCoder))"
         ),
@@ -361,11 +374,11 @@ def test_nothing_takes_effect_before_it_is_final(launched):
     sinks = {
         step.unique_name: step
         for step in launched.components.transforms.values()
-        if step.spec.urn.endswith(WRITE) or (step.unique_name.endswith("/Insert") and not step.subtransforms)
+        if step.spec.urn.endswith(WRITE) or (step.unique_name.endswith(("/Insert", "/Seal")) and not step.subtransforms)
     }
     behind = {name for name, step in sinks.items() if comes_from(launched, step, in_its_bundle=False)}
     assert set(sinks) - behind == {"Write outputs/Store in BigQuery/Store sightings/Insert"}
-    assert len(behind) == 6
+    assert len(behind) == 8
     assert [name for name in behind if comes_from(launched, sinks[name], in_its_bundle=True)] == []
 
 
@@ -401,7 +414,7 @@ def test_steps_have_the_names_that_running_jobs_know(launched):
 def test_options_do_not_rename_steps(cloud, other_bucket, launched):
     """Steps may come and go with options; none is called otherwise."""
     few = parameters(other_bucket) | {"ocr": "none", "privacy": "off"}
-    left_out = ("publish_all", "dataset", "privacy_secret", "id_attribute")
+    left_out = ("publish_all", "dataset", "privacy_secret", "id_attribute", "evidence_bucket", "signing_key")
     found = launch(cloud, other_bucket, few, without=left_out)
     assert found.returncode == 0, found.stderr
     assert set(names(Launched(other_bucket))) - set(names(launched)) == {"Keep pictures/Name"}

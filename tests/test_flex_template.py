@@ -43,6 +43,7 @@ ALLOWED = {
     "cars_api": ["https://cars.example/api", "http://10.0.0.5:8080/pictures"],
     "evidence_bucket": ["roads-evidence", "gs://roads-evidence"],
     "privacy_secret": ["gs://roads-config/privacy.secret"],
+    "signing_key": ["gs://roads-config/signing.key"],
     "sdk_container_image": [IMAGE, f"gcr.io/project-1/section-speed@sha256:{'0' * 64}"],
 }
 REFUSED = {
@@ -64,6 +65,7 @@ REFUSED = {
     "cars_api": ["cars.example", "file:///etc/passwd"],
     "evidence_bucket": ["gs://b/folder", "B"],
     "privacy_secret": ["~/.config/section-speed/privacy.secret", "privacy.secret"],
+    "signing_key": ["~/.config/section-speed/signing.key", "signing.key"],
     "sdk_container_image": ["section-speed", "gcr.io/project-1/section-speed"],
 }
 # What Dataflow asks of a file or of an attribute's name is not asked by the program, which runs elsewhere too.
@@ -73,6 +75,7 @@ ONLY_OF_THE_TEMPLATE = {
     "timestamp_attribute",
     "id_attribute",
     "privacy_secret",
+    "signing_key",
     "sdk_container_image",
 }
 

@@ -28,6 +28,7 @@ JOBS: Mapping[str, Job] = {
     "section-speed": Job("pipeline.jobs.section_speed", command_lines.section_speed),
     "provision": Job("pipeline.jobs.provision", command_lines.provision),
     "deprovision": Job("pipeline.jobs.deprovision", command_lines.deprovision),
+    "verify": Job("pipeline.jobs.verify", command_lines.verify),
     "republish": Job("pipeline.jobs.republish", command_lines.republish),
 }
 

@@ -1,8 +1,8 @@
 """Section speed: sightings in, fines out. The whole graph.
 
-messages ─▶ decode ─▶ sessions by (section, vehicle) ─▶ measure ─▶ pictures ─▶ plates ─▶ judge ─▶ commit
-              │                                            │                                        │
-           rejected                               clear, unmeasurable                         fines, reviews
+messages ─▶ decode ─▶ sessions by (section, vehicle) ─▶ measure ─▶ pictures ─▶ plates ─▶ judge ─▶ commit ─▶ seal
+              │                                            │                                              │
+           rejected                               clear, unmeasurable                               fines, reviews
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pipeline.transforms.commit import Commit
 from pipeline.transforms.intake import DecodeSightings
 from pipeline.transforms.judge import Judge
 from pipeline.transforms.outputs import Outputs, WriteOutputs
+from pipeline.transforms.packets import SealWithdrawals
 from pipeline.transforms.pictures import KeepPictures, ReadPlates
 from pipeline.transforms.sessions import GroupSessions, MeasurePassages
 from pipeline.transforms.sources import ReadMessages
@@ -36,8 +37,12 @@ def build(pipeline: beam.Pipeline, settings: Settings) -> Outputs:
     cases = measured.suspected | "Keep pictures" >> KeepPictures(settings.evidence_bucket, settings.cars_api)
     if settings.read_plates:
         cases = cases | "Read plates" >> ReadPlates()
-    judged = cases | "Judge cases" >> Judge(settings.network)
-    withdrawn = measured.withdrawn | "Commit withdrawals" >> Commit(attrgetter("passage_id"))
+    judged = cases | "Judge cases" >> Judge(settings)
+    withdrawn = (
+        measured.withdrawn
+        | "Commit withdrawals" >> Commit(attrgetter("passage_id"))
+        | "Seal withdrawals" >> SealWithdrawals(settings)
+    )
     outputs = Outputs(
         sightings=(decoded.located,),
         passages=(measured.settled, judged.passages),

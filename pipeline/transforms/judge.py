@@ -13,7 +13,9 @@ from pipeline.enforcement import evidence
 from pipeline.enforcement.model import Case, Passages, Status
 from pipeline.enforcement.records import Fine, Verdict
 from pipeline.enforcement.sections import Network
+from pipeline.options import Settings
 from pipeline.transforms.commit import Commit
+from pipeline.transforms.packets import SealVerdicts
 
 
 class Judged(NamedTuple):
@@ -26,15 +28,16 @@ class Judged(NamedTuple):
 class Judge(beam.PTransform):
     """A fine where everything agrees, else a case for a person: one verdict, however often a case is judged."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self._network = network
+        self._settings = settings
 
     def expand(self, cases: beam.PCollection[Case]) -> Judged:
         """One passage and one fine for each case, parted when they are final: both are of the same verdict."""
-        verdicts = cases | "Judge" >> beam.ParDo(_Judge(self._network)).with_output_types(Verdict)
+        verdicts = cases | "Judge" >> beam.ParDo(_Judge(self._settings.network)).with_output_types(Verdict)
         final = verdicts | "Commit" >> Commit(passage_id)
-        parted = final | "Part" >> beam.FlatMap(part).with_outputs("fines", main="passages")
+        sealed = final | "Seal packets" >> SealVerdicts(self._settings)
+        parted = sealed | "Part" >> beam.FlatMap(part).with_outputs("fines", main="passages")
         parted.passages.element_type, parted.fines.element_type = Passages, Fine
         return Judged(parted.passages, parted.fines)
 
