@@ -13,6 +13,7 @@ from pipeline.enforcement.survey import SectionError
 from pipeline.jobs import JOBS, main
 from pipeline.option_values import OptionError
 from pipeline.options import Settings
+from pipeline.packets import keys
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -143,6 +144,15 @@ def test_secret_is_no_part_of_the_settings():
     assert "0123456789abcdef" not in repr(settings(*EDEM))
 
 
+def test_packets_are_made_where_a_key_is_named(tmp_path, monkeypatch):
+    monkeypatch.delenv(keys.VARIABLE, raising=False)
+    assert settings(*PUBSUB).signing_key is None
+    place = tmp_path / "signing.key"
+    found = settings(*PUBSUB, f"--signing_key={place}").signing_key
+    assert found == keys.source(str(place))
+    assert (tmp_path / "signing.key.pub").exists()
+
+
 def test_privacy_off_needs_no_secret(monkeypatch):
     monkeypatch.delenv(secret.VARIABLE)
     assert files("--radar_id=M30", "--privacy=off", "--privacy_secret=/proc/none").privacy_secret is None
@@ -236,6 +246,11 @@ FULL = (
         ((*PUBSUB, "--rejected_topic=a b"), "--rejected_topic: found 'a b'"),
         ((*PUBSUB, "--rejected_topic=fines"), "--rejected_topic: found 'fines', the --output_topic; allowed: another"),
         ((*PUBSUB, "--rejected_topic=projects/project-1/topics/fines"), "the --output_topic; allowed: another topic"),
+        ((*FILES, "--signing_key=key"), "--signing_key: found without a bucket for its packets; allowed: with --evid"),
+        (
+            (*FILES, "--evidence_bucket=bucket", "--signing_key=in.ndjson/x"),
+            "--signing_key: in.ndjson/x cannot be read",
+        ),
         ((*FILES, "--privacy_secret=in.ndjson/x"), "--privacy_secret: in.ndjson/x cannot be read or made"),
     ],
 )

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import pubsub_v1, storage
+from signing_samples import KEY, PRIVATE_PEM
 
 from generator.pictures import Conditions, render
 from pipeline import endpoints
 from pipeline.deployment.plan import Resources
+from pipeline.jobs import main
 from pipeline.provision import provision
 
 SECTIONS = """
@@ -128,10 +130,34 @@ def passage(plate, entry_s, travel_s, **more):
     )
 
 
-def test_every_way_a_sighting_can_go(run, tmp_path):
+def signing_key(folder):
+    """The same one for all runs, which share a bucket."""
+    place = folder / "signing.key"
+    place.write_bytes(PRIVATE_PEM)
+    place.chmod(0o600)
+    (folder / "signing.key.pub").write_bytes(KEY.public_pem())
+    return str(place)
+
+
+def assert_proven(messages, folder, capfd):
+    """Each message names a packet that proves it and has its place in the chain."""
+    capfd.readouterr()
+    assert main(["verify", f"--public_key={folder / 'signing.key.pub'}", "gs://local-project-evidence"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    for message in messages:
+        (line,) = (line for line in lines if f" {message['packet_url']}: " in line)
+        assert line.startswith("ok      ")
+        assert f": {message['status']}; " in line
+        assert line.endswith(f" of {message['radar_id']}")
+
+
+def test_every_way_a_sighting_can_go(run, tmp_path, capfd):
     sections = tmp_path / "sections.yaml"
     sections.write_text(SECTIONS)
-    job = run("--sections", str(sections), "--session_gap", f"{GAP_S}s", "--evidence_bucket", "local-project-evidence")
+    job = run(
+        "--sections", str(sections), "--session_gap", f"{GAP_S}s", "--evidence_bucket", "local-project-evidence",
+        "--signing_key", signing_key(tmp_path),
+    )  # fmt: skip
     urls, other, same = pictures("KLM4821"), pictures("HJT7305"), pictures("RTS9035", exit_seed=3)
     now = time.time()
     speeder = passage("KLM4821", now - 5, 5.0)
@@ -186,6 +212,7 @@ def test_every_way_a_sighting_can_go(run, tmp_path):
     assert (revised["fine_id"], revised["revision"], revised["status"]) == (fine["fine_id"], 2, "withdrawn")
     assert not revised["is_Ticketed"]
     assert job.stop() == 0
+    assert_proven(job.found, tmp_path, capfd)
 
 
 def test_sighting_that_waits_for_the_job_is_not_late(run, tmp_path):
@@ -201,10 +228,11 @@ def test_sighting_that_waits_for_the_job_is_not_late(run, tmp_path):
     assert job.stop() == 0
 
 
-def test_edem_feed_fines_exactly_what_is_over_the_limit(run, cloud, tmp_path):
+def test_edem_feed_fines_exactly_what_is_over_the_limit(run, cloud, tmp_path, capfd):
     job = run(
         "--radar_id", "edem", "--speed_limit", "40 km/h", "--cars_api", cloud.env["CARS_API_URL"],
         "--evidence_bucket", "local-project-evidence", "--session_gap", f"{GAP_S}s",
+        "--signing_key", signing_key(tmp_path),
     )  # fmt: skip
     rng = np.random.default_rng(9)
     cars = cloud.data_dir / "cars"
@@ -238,6 +266,7 @@ def test_edem_feed_fines_exactly_what_is_over_the_limit(run, cloud, tmp_path):
         "license_plate",
     ]
     assert job.stop() == 0
+    assert_proven(found, tmp_path, capfd)
 
 
 def test_what_was_rejected_is_sent_again_once(run, cloud, tmp_path):

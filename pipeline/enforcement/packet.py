@@ -147,6 +147,11 @@ def _decided(told: Passage, seen: tuple[Sighting, ...], rules: Rules) -> Passage
     """The passage measured from the reads and decided by the policy, as far as the reads can tell."""
     if not seen:
         raise PacketError("reads: none")
+    cameras = rules.section.cameras
+    if {read.vehicle_id for read in seen} != {told.vehicle_id}:
+        raise PacketError("reads: of another vehicle")
+    if cameras and not {read.camera_id for read in seen} <= {*cameras}:
+        raise PacketError(f"reads: of another camera than those of the section, {', '.join(cameras)}")
     measured = passages.measure(rules.section, told.vehicle_id, seen).passages
     if len(measured) != 1:
         raise PacketError(f"reads: they are of {len(measured)} passages")

@@ -65,7 +65,7 @@ class _Look:
         return packets + sum(not self._tell_chain(section_id) for section_id in sorted(self._chains))
 
     def _packet(self, name: str) -> bool:
-        shown = self._place.root.shown(name)
+        shown = _line(self._place.root.shown(name))
         self._packets[name] = None
         try:
             proven = checking.prove(self._place.root.read(name), self._public.is_signed)
@@ -74,7 +74,7 @@ class _Look:
         except PacketError as error:
             print(f"FAILED  {shown}: {_line(error)}")
             return False
-        print(f"ok      {shown}: {checking.said(proven)}; {place_in_chain}")
+        print(f"ok      {shown}: {_line(checking.said(proven))}; {_line(place_in_chain)}")
         return True
 
     def _place_in_chain(self, name: str, proven: Proven) -> str:
@@ -102,10 +102,10 @@ class _Look:
         if self._place.whole:
             wrong += checking.missing(chain, self._packets, self._kept_since)
         if wrong:
-            print(f"FAILED  chain {section_id}: {_line('; '.join(wrong))}")
+            print(f"FAILED  chain {_line(section_id)}: {_line('; '.join(wrong))}")
             return False
         self.heads[section_id] = chain.head
-        print(f"ok      chain {section_id}: links 1 to {chain.head.number}, the last one {chain.head.sha256}")
+        print(f"ok      chain {_line(section_id)}: links 1 to {chain.head.number}, the last one {chain.head.sha256}")
         return True
 
 
