@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from html import escape
 
 from demo import wording
+from demo.packets import sheet_name
 from demo.thumbnails import Thumbnails
 from pipeline.enforcement.model import Basis, Status
 from pipeline.enforcement.records import Evidence, Fine
@@ -73,6 +74,8 @@ def _facts(fine: Fine) -> Iterator[str]:
     yield f'<div class="sum"><b>{escape(fine.section)}</b>{_times(fine)}</div>'
     if fine.reasons:
         yield ('<ul class="why">' + "".join(f"<li>{escape(REASONS[reason])}</li>" for reason in fine.reasons) + "</ul>")
+    if fine.packet_url:
+        yield f'<div class="sum"><a href="sheets/{escape(sheet_name(fine))}">the sheet for the driver</a></div>'
     yield f'<div class="mono">fine {escape(fine.fine_id)}{_hashes(fine)}</div>'
 
 

@@ -48,6 +48,26 @@ class Folder:
         return self.path / "privacy.secret"
 
     @property
+    def signing_key(self) -> Path:
+        """The key that signs packets; the public one is beside it."""
+        return self.path / "signing.key"
+
+    @property
+    def public_key(self) -> Path:
+        """The key that checks them."""
+        return self.path / "signing.key.pub"
+
+    @property
+    def evidence(self) -> Path:
+        """The packets and chains, as they are in the evidence bucket."""
+        return self.path / "evidence"
+
+    @property
+    def sheets(self) -> Path:
+        """The sheets for drivers, to print."""
+        return self.path / "sheets"
+
+    @property
     def summary(self) -> Path:
         """The figures of the run."""
         return self.path / "summary.json"

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 import localcloud
-from demo import folder, ledger, stages, wording
+from demo import folder, ledger, packets, stages, wording
 from demo.findings import Findings, PictureShelf
 from demo.folder import Folder
 from demo.inbox import Inbox, latest
@@ -27,6 +27,7 @@ from generator.score import Score, Verdict
 from generator.truth import TruthRecord, read_truth
 from localcloud import LocalCloud
 from pipeline.deployment.plan import Resources
+from pipeline.enforcement.records import Fine
 from pipeline.enforcement.sections import Network, parse_network
 from pipeline.provision import provision
 
@@ -59,6 +60,8 @@ def run(plan: Plan, screen: Screen, check_interrupt: Callable[[], None]) -> int:
         screen.end_status()
         first_fine_s = None if watch.first_fine_s is None else watch.first_fine_s - up_s
         times = Times(up_s - began_s, first_fine_s, time.monotonic() - began_s)
+        resources = Resources.named_after(localcloud.DEFAULT_PROJECT)
+        lost = [*lost, *_check_packets(resources, out, watch.inbox.received)]
         summary, result = _conclude(plan, out, truth, watch, times, lost)
         findings = _findings(plan, network, summary, result, watch)
         write_report(out.report, findings)
@@ -116,6 +119,7 @@ def pipeline_options(out: Folder, resources: Resources) -> list[str]:
         "evidence_bucket": resources.evidence_bucket,
         "sections": str(SECTIONS),
         "privacy_secret": str(out.secret),
+        "signing_key": str(out.signing_key),
     }
     return [f"--{name}={value}" for name, value in options.items()]
 
@@ -132,6 +136,12 @@ def camera_options(plan: Plan, out: Folder, resources: Resources) -> list[str]:
         "seed": str(plan.seed),
     }
     return [f"--{name}={value}" for name, value in options.items()]
+
+
+def _check_packets(resources: Resources, out: Folder, received: Sequence[Fine]) -> list[str]:
+    packets.fetch(resources.project, resources.evidence_bucket, out.evidence)
+    packets.lay_out_sheets(out.evidence, out.sheets, received)
+    return packets.problems(out.evidence, out.public_key, received)
 
 
 def _conclude(
@@ -178,6 +188,10 @@ def _tell(summary: Summary, result: Score, out: Folder, screen: Screen) -> None:
     )
     screen.item("time", f"{summary.seconds:.0f} s in all; first fine {first}")
     screen.item("results", f"{out.report} (open it), {out.summary}, {out.fines}, {out.truth}")
+    made = sum(1 for _ in out.evidence.rglob("*.zip"))
+    screen.item(
+        "packets", f"{made} signed, to check: python -m pipeline verify --public_key {out.public_key} {out.evidence}"
+    )
     for failure in summary.failures:
         screen.item("FAILED", failure)
     if summary.passed:

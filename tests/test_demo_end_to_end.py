@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from demo.packets import sheet_name
 from demo.stages import PROJECT_FOLDER
 from generator.score import read_fines
 from pipeline.enforcement.records import Fine
@@ -33,4 +34,6 @@ def test_short_demo_loses_nothing_and_fines_nobody_wrongly(tmp_path: Path) -> No
     page = (out / "report.html").read_text()
     assert "data:image/jpeg;base64," in page
     assert all(fine.fine_id in page for fine in fines)
+    assert all((out / "sheets" / sheet_name(fine)).read_bytes().startswith(b"%PDF-") for fine in fines)
+    assert len(list((out / "evidence").rglob("*.zip"))) == len(fines)
     assert "passed     nothing lost, no wrong fine" in done.stdout

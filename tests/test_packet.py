@@ -274,3 +274,19 @@ def test_withdrawal_has_nothing_to_prove():
     assert packet.recheck(parts[packet.NAME], {}) == packet.Told(fine, None, VERSIONS)
     with pytest.raises(PacketError):
         packet.recheck(parts[packet.NAME], {"exit.jpg": jpeg(1)})
+
+
+def test_number_of_another_processor_is_the_same_and_any_other_is_not():
+    """Cosines may differ in their last bit."""
+    under = rules(TRACK)
+    found = verdict(track(timed=False), under)
+
+    def computed_elsewhere(factor):
+        parts = parts_of(found, under)
+        told = decoded(parts[packet.NAME], "case")
+        told["fine"]["distance_m"] *= factor
+        return parts | {packet.NAME: canonical(told)}
+
+    assert recheck(computed_elsewhere(1 + 2**-52)).fine.fine_id == found.fine.fine_id
+    with pytest.raises(PacketError, match=r"fine.distance_m: computed"):
+        recheck(computed_elsewhere(1 + 1e-11))

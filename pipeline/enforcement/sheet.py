@@ -221,9 +221,15 @@ def _measured(passage: Passage) -> Iterator[tuple[str, str, str]]:
     if errors is None or not (errors.length_m or errors.time_s):
         return
     least_m, most_s = length_m - errors.length_m, time_s + errors.time_s
-    yield "In your favour: the length may be shorter by", f"− {_metres(errors.length_m)}", _metres(max(least_m, 0.0))
-    clocks = f"+ {wording.seconds(errors.clock_s)} + {wording.seconds(errors.resolution_s)}"
-    yield "In your favour: both clocks may be wrong, and tell time in steps", clocks, wording.seconds(most_s)
+    if errors.length_m:
+        yield (
+            "In your favour: the length may be shorter by",
+            f"− {_metres(errors.length_m)}",
+            _metres(max(least_m, 0.0)),
+        )
+    if errors.time_s:
+        clocks = " ".join(f"+ {wording.seconds(error)}" for error in (errors.clock_s, errors.resolution_s) if error)
+        yield "In your favour: both clocks may be wrong, and tell time in steps", clocks, wording.seconds(most_s)
     shortest = f"{_metres(max(least_m, 0.0))} ÷ {wording.seconds(most_s)} × 3.6"
     yield "So the vehicle was at least this fast", shortest, wording.speed(passage.min_speed_kmh or 0.0)
 

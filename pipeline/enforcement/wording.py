@@ -62,7 +62,7 @@ def number(value: float, least_digits: int = 0) -> str:
 
 def seconds(value: float) -> str:
     """A time to a thousandth of a second, or to a millionth where that says more."""
-    return f"{number(value, 3)} s"
+    return f"{number(value, 3 if round(value, 3) == value else 6)} s"
 
 
 def clock(time_us: int) -> str:
