@@ -28,14 +28,15 @@ _JPEG = b"\xff\xd8"
 
 
 class _Jpeg(ImageReader):
-    """A picture whose bytes go into the page as they are. The library decodes it only to give it a name."""
+    """A picture whose bytes go into the page as they are. The library decodes it only to give it a name, and here it
+    has one."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, name: str, data: bytes) -> None:
         super().__init__(BytesIO(data))
-        self._as_it_is, self._dataA = data, None  # a mask, of which a JPEG has none
+        self._name, self._dataA = name.encode(), None  # a mask, of which a JPEG has none
 
     def getRGBData(self) -> bytes:
-        return self._as_it_is
+        return self._name
 
 
 class _Page:
@@ -94,7 +95,7 @@ class _Page:
         self.room(picture + caption + 6)
         for number, (one, height, lines) in enumerate(zip(shown, heights, captions, strict=True)):
             left, top = MARGIN + number * (width + GUTTER), self._y
-            if not self._drawn(parts.get(one.part or ""), left, top - height, width, height):
+            if not self._drawn(one.part or "", parts, left, top - height, width, height):
                 self._canvas.rect(left, top - height, width, height)
                 said = "no picture" if one.part is None else f"{one.part} cannot be shown"
                 self._write(left + 8, said, PLAIN, 9.5, top - height / 2)
@@ -102,12 +103,13 @@ class _Page:
                 self._write(left, line, PLAIN, 8.5, top - picture - at * 11.0)
         self._y -= picture + caption + 6
 
-    def _drawn(self, data: bytes | None, left: float, bottom: float, width: float, height: float) -> bool:
+    def _drawn(
+        self, name: str, parts: dict[str, bytes], left: float, bottom: float, width: float, height: float
+    ) -> bool:
         """Draw a picture, unless it is none that a page can hold."""
         try:
-            if data is None:
-                return False
-            image = _Jpeg(data) if data.startswith(_JPEG) else ImageReader(BytesIO(data))
+            data = parts.get(name, b"")
+            image = _Jpeg(name, data) if data.startswith(_JPEG) else ImageReader(BytesIO(data))
             self._canvas.drawImage(image, left, bottom, width, height, preserveAspectRatio=True, anchor="w")
         except Exception:  # noqa: BLE001 (a picture may be broken in any way, and is evidence all the same)
             return False
