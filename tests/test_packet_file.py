@@ -1,8 +1,12 @@
 """A packet as a file: whatever byte of it is another one, it is found."""
 
 import io
+import os
 import random
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 from packet_samples import SECTION, VERSIONS, packed, pictures, rules, verdict
@@ -13,6 +17,7 @@ from pipeline.enforcement.plain_json import PacketError
 from pipeline.enforcement.records import Fine
 from pipeline.packets import archive, checking, container
 
+ROOT = Path(__file__).parents[1]
 PACKED = packed()
 PARTS = container.unpacked(PACKED.data)
 FLIPS_OF_EACH_PART = 60
@@ -51,6 +56,23 @@ def test_packet_holds_all_that_it_should():
 def test_same_verdict_is_the_same_file():
     found = verdict()
     assert packed(found) == packed(found)
+
+
+def test_another_process_at_another_time_makes_the_same_file():
+    """A worker that does the work again shares nothing with the first one, not even the order of its sets."""
+    program = "from packet_samples import *; import hashlib; print(hashlib.sha256(packed(verdict()).data).hexdigest())"
+    search = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PYTHONPATH": search, "PYTHONHASHSEED": seed, "TZ": zone},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed, zone in (("1", "Asia/Tokyo"), ("2", "UTC"))
+    }
+    assert len(found) == 1
 
 
 def test_any_flipped_byte_of_the_file():
