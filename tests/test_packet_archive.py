@@ -207,6 +207,17 @@ def test_what_stands_in_the_next_place_and_is_no_link_is_left_and_told(bucket, s
     assert [number for number, _ in links(bucket, section.section_id)] == [1, 2]
 
 
+def test_what_else_lies_in_the_folder_of_a_chain_leads_nobody_astray(bucket, section):
+    """Who may add objects can add any: a strange one is not taken for a link, nor looked for without end."""
+    folder = f"chain/{section.section_id}"
+    Chains(bucket, KEY).append(section.section_id, signed(section.section_id, 1))
+    bucket.blob(f"{folder}/notes.txt").upload_from_string("x")
+    assert Chains(bucket, KEY).append(section.section_id, signed(section.section_id, 2)) == 2
+    bucket.blob(f"{folder}/99999999999999.json").upload_from_string("x")
+    with pytest.raises(PacketError, match="has the name of its last link, or one behind it"):
+        Chains(bucket, KEY).append(section.section_id, signed(section.section_id, 3))
+
+
 def test_packet_is_never_replaced(bucket, section, case, seal, caplog):
     found = case()
     fine = seal(found)

@@ -98,6 +98,16 @@ def test_folder_of_packets_without_a_chain(root, verify, tmp_path):
     assert (status, len(lines)) == (0, 3)
 
 
+def test_folder_of_the_same_name_elsewhere(root, verify, tmp_path):
+    """Anybody may keep packets in a folder of that name."""
+    own = tmp_path / "packets"
+    own.mkdir()
+    shutil.copy(paths(root)[0], own / "mine.zip")
+    for place in (own, own / "mine.zip"):
+        status, lines = verify(place)
+        assert (status, len(lines)) == (0, 1), lines
+
+
 def test_day_of_a_section(root, verify):
     status, lines = verify(root / "packets" / "G1-G2")
     assert (status, len(lines)) == (0, 4)

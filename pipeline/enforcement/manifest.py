@@ -30,6 +30,7 @@ MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 WHAT, LINK, FORMAT = "manifest of a section speed packet", "link of a section speed chain", 1
 PACKETS, CHAIN = "packets", "chain"
 NUMBER_DIGITS = 10
+LAST_NUMBER = 10**NUMBER_DIGITS - 1
 Sign = Callable[[bytes], bytes]
 IsSigned = Callable[[str, bytes, bytes], bool]  # key id, signature, data
 

@@ -111,6 +111,8 @@ class Chains:
         low, high = 0, 1
         while self._is_one_from(section_id, high):
             low, high = high, 2 * high
+            if high > manifest.LAST_NUMBER:
+                raise PacketError(f"chain {section_id}: something has the name of its last link, or one behind it")
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if self._is_one_from(section_id, middle) else (low, middle)
@@ -120,6 +122,7 @@ class Chains:
         found = self._bucket.list_blobs(
             prefix=f"{manifest.CHAIN}/{section_id}/",
             start_offset=manifest.link_name(section_id, number),
+            end_offset=f"{manifest.CHAIN}/{section_id}/:",  # behind all digits: what else lies there is no link
             max_results=1,
             timeout=REQUEST_TIMEOUT_S,
             retry=RETRY,

@@ -121,12 +121,13 @@ def place(argument: str) -> Place:
 def _local(argument: str) -> Place:
     if "://" in argument:
         raise OptionError(f"PACKET: found {argument!r}; {_ALLOWED}, local or gs://")
-    path = Path(argument).expanduser()
-    path = path.resolve()
+    path = Path(argument).expanduser().resolve()
     if not path.exists():
         raise OptionError(f"PACKET: found no {argument}; {_ALLOWED}")
-    parts = path.parts
-    root = Path(*parts[: _last(parts)]) if PACKETS in parts else path if path.is_dir() else path.parent
+    parts, root = path.parts, path if path.is_dir() else path.parent
+    # Other folders have that name too, and no chain beside them.
+    if PACKETS in parts and (Path(*parts[: _last(parts)]) / CHAIN).is_dir():
+        root = Path(*parts[: _last(parts)])
     inside = path.relative_to(root).as_posix()
     return _place(Folder(root), "" if inside == "." else inside, is_one=path.is_file())
 
