@@ -7,7 +7,7 @@ from typing import Any
 import apache_beam as beam
 import msgspec
 
-from pipeline.enforcement import intake, model, records, revisions
+from pipeline.enforcement import intake, model, records, revisions, shares
 
 
 class StructCoder(beam.coders.Coder):
@@ -58,9 +58,11 @@ RECORD_TYPES = (
     model.Picture,
     model.Case,
     intake.Batch,
+    shares.Share,
     revisions.Change,
     records.SightingRecord,
     records.PassageRecord,
+    records.PassageRecords,
     records.Fine,
     records.PublicPassage,
     records.Rejected,

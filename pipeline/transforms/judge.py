@@ -8,6 +8,8 @@ from typing import NamedTuple
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline.enforcement import evidence
 from pipeline.enforcement.model import Case, Passage, Passages, Status
@@ -36,7 +38,7 @@ class Judge(beam.PTransform):
         """One passage and one fine for each case, parted when they are final: both are of the same verdict."""
         verdicts = cases | "Judge" >> beam.ParDo(_Judge(self._network)).with_output_types(Verdict)
         final = verdicts | "Commit" >> Commit(passage_id)
-        parted = final | "Part" >> beam.FlatMap(part).with_outputs("fines", main="passages")
+        parted = final | "Part" >> beam.ParDo(Part()).with_outputs("fines", main="passages")
         parted.passages.element_type, parted.fines.element_type = Passages, Fine
         return Judged(parted.passages, parted.fines)
 
@@ -57,8 +59,18 @@ def passage_id(verdict: Verdict) -> str:
     return verdict[0].passage_id
 
 
-def part(verdict: Verdict) -> Iterator[Passages | TaggedOutput]:
-    """The passage, and the fine or the case for a person."""
-    passage, fine = verdict
-    yield Passages((passage,))
-    yield TaggedOutput("fines", fine)
+class Part(beam.DoFn):
+    """The fine or the case for a person, and the passages of a bundle together: the work is for each element."""
+
+    def start_bundle(self) -> None:
+        self._passages: list[Passage] = []
+
+    def process(self, verdict: Verdict) -> Iterator[TaggedOutput]:
+        passage, fine = verdict
+        self._passages.append(passage)
+        yield TaggedOutput("fines", fine)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        everywhere = GlobalWindow()
+        if self._passages:
+            yield WindowedValue(Passages(tuple(self._passages)), everywhere.max_timestamp(), [everywhere])

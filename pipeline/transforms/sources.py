@@ -16,7 +16,7 @@ from pipeline.enforcement.messages import LINES, MAX_MESSAGE_BYTES
 from pipeline.enforcement.model import Message
 from pipeline.options import Settings
 
-BLOCK_BYTES = 1024 * 1024
+BLOCK_BYTES = 2 * 1024 * 1024
 
 
 class ReadMessages(beam.PTransform):
