@@ -18,7 +18,6 @@ from pipeline.bounded_runner import BoundedRunner
 from pipeline.local_runner import LocalRunner
 from pipeline.options import Settings
 
-
 NEW_OBJECTS = 50_000  # before the garbage collector looks at them: blocks of data hold thousands that make no cycles
 
 
