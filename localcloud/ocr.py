@@ -8,8 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from omegaconf import flag_override
 from PIL import Image
 from rapidocr import RapidOCR
+
+from localcloud import models
 
 Pixels = npt.NDArray[np.uint8]
 Polygon = npt.NDArray[np.float64]
@@ -83,19 +86,19 @@ def _engine(longest_side_px: int) -> Any:  # noqa: ANN401 (rapidocr's call retur
                 # One line at a time and no wider than it is: in a batch the longest line pads every other one.
                 "Rec.rec_batch_num": 1,
                 "Rec.rec_img_shape": [3, 48, 160],
-                "EngineConfig.onnxruntime.intra_op_num_threads": 1,
-                "EngineConfig.onnxruntime.inter_op_num_threads": 1,
             }
         )
+        with flag_override(engine.cfg, "allow_objects", True):
+            engine.cfg.Det.session = models.session(models.FINDER)
+            engine.cfg.Rec.session = models.session(models.READER)
         setattr(_local, name, engine)
     return getattr(_local, name)
 
 
 def _bgr(image: Image.Image | Pixels) -> Pixels:
     rgb = np.asarray(image.convert("RGB")) if isinstance(image, Image.Image) else image
-    if rgb.ndim == 2:
-        rgb = np.stack([rgb] * 3, axis=2)
-    return np.ascontiguousarray(rgb[:, :, ::-1])
+    conversion = cv2.COLOR_GRAY2BGR if rgb.ndim == 2 else cv2.COLOR_RGB2BGR
+    return np.asarray(cv2.cvtColor(rgb, conversion), dtype=np.uint8)
 
 
 def _look_again(engine: Any, bgr: Pixels, boxes: Sequence[TextBox]) -> list[TextBox]:  # noqa: ANN401
