@@ -54,15 +54,18 @@ class GroupSessions(beam.PTransform):
         return (
             located
             | "Key by vehicle" >> beam.FlatMap(keyed).with_output_types(tuple[Key, Sighting])
-            | "Session windows"
-            >> beam.WindowInto(
-                window.Sessions(Duration(micros=round(self._gap_s * 1_000_000))),
-                trigger=trigger.AfterWatermark(late=trigger.AfterCount(1)),
-                accumulation_mode=trigger.AccumulationMode.ACCUMULATING,
-                allowed_lateness=Duration(seconds=self._allowed_lateness_s),
-            )
+            | "Session windows" >> self.windows()
             | "Group" >> beam.GroupByKey()
             | "Leave windows" >> beam.WindowInto(window.GlobalWindows())
+        )
+
+    def windows(self) -> beam.WindowInto:
+        """Sessions of a vehicle that fire when the watermark passes their end, and again, whole, for what is late."""
+        return beam.WindowInto(
+            window.Sessions(Duration(micros=round(self._gap_s * 1_000_000))),
+            trigger=trigger.AfterWatermark(late=trigger.AfterCount(1)),
+            accumulation_mode=trigger.AccumulationMode.ACCUMULATING,
+            allowed_lateness=Duration(seconds=self._allowed_lateness_s),
         )
 
     def _at_once(self, located: beam.PCollection[Batch]) -> beam.PCollection[Shared]:
