@@ -28,7 +28,7 @@ from pipeline.transforms.sessions import GroupSessions, keyed
 NUMBER_BYTES = 8
 Keyed = tuple[bytes, bytes]
 
-_ready: list[list[window.TimestampedValue]] = []  # of each message; the harness works in this process
+_ready: list[list[WindowedValue]] = []  # of each message; the harness works in this process
 
 
 def make_ready(messages: Iterable[Message], settings: Settings) -> None:
@@ -36,15 +36,15 @@ def make_ready(messages: Iterable[Message], settings: Settings) -> None:
     _ready[:] = [[_bytes_of(one) for one in _keyed(message, settings)] for message in messages]
 
 
-def _keyed(message: Message, settings: Settings) -> Iterable[window.TimestampedValue]:
+def _keyed(message: Message, settings: Settings) -> Iterable[WindowedValue]:
     batch, _ = settings.intake.read(message, message.received_us)
     return keyed(batch)
 
 
-def _bytes_of(one: window.TimestampedValue) -> window.TimestampedValue:
+def _bytes_of(one: WindowedValue) -> WindowedValue:
     (section_id, vehicle_id), sighting = one.value
     coder = StructCoder(type(sighting))
-    return window.TimestampedValue((f"{section_id}|{vehicle_id}".encode(), coder.encode(sighting)), one.timestamp)
+    return one.with_value((f"{section_id}|{vehicle_id}".encode(), coder.encode(sighting)))
 
 
 def numbered(encoded: Sequence[bytes]) -> list[bytes]:
@@ -87,13 +87,13 @@ def same(element: bytes) -> bytes:
     return element
 
 
-def fan_out(message: bytes) -> list[window.TimestampedValue]:
+def fan_out(message: bytes) -> list[WindowedValue]:
     """What was made ready for it."""
     return _ready[int.from_bytes(message[:NUMBER_BYTES], "big")]
 
 
 class _Same(beam.DoFn):
-    def process(self, element: bytes, timestamp: Any = beam.DoFn.TimestampParam) -> Iterator[bytes]:  # noqa: ANN401, ARG002
+    def process(self, element: bytes, timestamp: Any = beam.DoFn.TimestampParam) -> Iterator[bytes]:  # noqa: ANN401
         yield element
 
 

@@ -21,7 +21,11 @@ from pipeline.options import Settings
 MESSAGES, SESSIONS = 10, 100  # of a bundle
 GOAL_US = 12.0
 LINE = "{:<22}{:>12}{:>12}{:>12}"
-KEYED, PASSAGES, CASES = "Group sessions/Group/Write", "Write outputs/All passages/Write/0", "Judge cases/Commit/Group/Write"
+KEYED, PASSAGES, CASES = (
+    "Group sessions/Group/Write",
+    "Write outputs/All passages/Write/0",
+    "Judge cases/Commit/Group/Write",
+)
 
 Figures = dict[str, Any]
 
@@ -112,7 +116,10 @@ def table(found: Figures, machine: Mapping[str, object]) -> str:
     return "\n".join(
         [
             LINE.format("CPU us a sighting", "the job", "nothing", "ours"),
-            *(LINE.format(name, *(f"{one[way]:.1f}" for way in ("job", "nothing", "ours"))) for name, one in cpu.items()),
+            *(
+                LINE.format(name, *(f"{one[way]:.1f}" for way in ("job", "nothing", "ours")))
+                for name, one in cpu.items()
+            ),
             f"goal: {GOAL_US:g} us of ours" + (f"; after its commit a case takes {after:.0f} us" if after else ""),
             "",
             LINE.format("shuffles, a sighting", "elements", "bytes", ""),

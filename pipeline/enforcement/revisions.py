@@ -38,6 +38,8 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def revise(history: History, session: Session) -> tuple[list[Change], History]:
     """What to pass on of `session`, and the history that remembers it. The session's passages are decided."""
+    if not history:
+        return _first_look(session)
     touched = [
         old for old in history if session.first_us <= old.session_last_us and old.session_first_us <= session.last_us
     ]
@@ -51,6 +53,13 @@ def revise(history: History, session: Session) -> tuple[list[Change], History]:
     for passage in session.passages:
         changes.extend(_change(before.get(passage.passage_id), passage, suspected_before=suspected_before))
     return changes, _remember(history, changes, session)
+
+
+def _first_look(session: Session) -> tuple[list[Change], History]:
+    """Nearly every session is looked at once."""
+    span = (session.first_us, session.last_us, session.n_sightings)
+    remembered = [Published(passage, *span, is_suspected(passage)) for passage in session.passages]
+    return [Change(passage) for passage in session.passages], tuple(remembered)
 
 
 def _superseded(old: Passage) -> Change:

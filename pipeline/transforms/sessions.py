@@ -29,6 +29,7 @@ from pipeline.transforms.coders import StructCoder
 Key = tuple[str, str]  # section_id, vehicle_id
 KeyedSightings = tuple[Key, Iterable[Sighting]]
 Shared = tuple[int, Iterable[Batch]]  # number of a share of the vehicles
+EVERYWHERE = (window.GlobalWindow(),)
 PASSAGES_IN_ELEMENT = 1000
 SHARES = 64  # each is grouped in memory: a share of 100 million sightings is about one gigabyte
 
@@ -76,14 +77,17 @@ class GroupSessions(beam.PTransform):
         )
 
 
-def keyed(batch: Batch) -> Iterator[window.TimestampedValue]:
-    """((section_id, vehicle_id), sighting) at the time of the sighting, for each section of each sighting."""
+def keyed(batch: Batch) -> Iterator[WindowedValue]:
+    """((section_id, vehicle_id), sighting) at the time of the sighting, for each section of each sighting.
+
+    With their window, or Beam would work out for each that there is but one.
+    """
     for located in batch.located:
         sighting = located.sighting
-        for section_id in located.section_ids:
-            yield window.TimestampedValue(
-                ((section_id, sighting.vehicle_id), sighting), Timestamp(micros=sighting.time_us)
-            )
+        if located.section_ids:
+            seen = Timestamp(micros=sighting.time_us)
+            for section_id in located.section_ids:
+                yield WindowedValue(((section_id, sighting.vehicle_id), sighting), seen, EVERYWHERE)
 
 
 def shared_out(batch: Batch) -> Iterator[tuple[int, Batch]]:
@@ -135,21 +139,21 @@ class Measure:
         self._network, self._policies = settings.network, settings.policies
         self._roads = bulk.Roads(settings.network.sections)
         self._tolerance_kmh, self._secret_source = settings.tolerance_kmh, settings.privacy_secret
-        self._pseudonyms = IN_CLEAR
+        self.pseudonyms = IN_CLEAR
 
     def setup(self) -> None:
         """Read the secret, where it is used: it is no part of the graph."""
-        self._pseudonyms = secret.pseudonyms(self._secret_source)
+        self.pseudonyms = secret.pseudonyms(self._secret_source)
 
     def session(self, key: Key, sightings: Iterable[Sighting]) -> Session:
         """The session with its passages; suspected ones have no outcome yet."""
         section_id, vehicle_id = key
-        found = passages.measure(self._network.sections[section_id], vehicle_id, sightings, self._pseudonyms)
+        found = passages.measure(self._network.sections[section_id], vehicle_id, sightings, self.pseudonyms)
         return replace(found, passages=tuple(map(self._decide, found.passages)))
 
     def share(self, located: Iterable[Located], gap_us: int) -> Iterator[Passage]:
         """The passages of all sightings of some vehicles; suspected ones have no outcome yet."""
-        return map(self._decide, bulk.measure(self._roads, located, gap_us, self._pseudonyms))
+        return map(self._decide, bulk.measure(self._roads, located, gap_us, self.pseudonyms))
 
     def _decide(self, passage: Passage) -> Passage:
         return policy.decide(passage, self._policies[passage.section_id], self._tolerance_kmh)
@@ -169,7 +173,7 @@ class _Counters:
         self._suspected = Metrics.counter("passages", "suspected")
 
     def count(self, decided: Iterable[Passage]) -> None:
-        """Once for each element: a counter costs more than a measurement."""
+        """Once for each element or bundle: a counter costs more than a measurement."""
         for outcome, n in Counter(passage.outcome for passage in decided).items():
             (self._suspected if outcome is None else self._outcomes[outcome]).inc(n)
 
@@ -215,6 +219,7 @@ class _MeasureAndRevise(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._settled: list[Passage] = []
+        self._changes: list[Change] = []
 
     def process(
         self,
@@ -225,11 +230,11 @@ class _MeasureAndRevise(beam.DoFn):
         session = self._measure.session(*element)
         changes, remembered = revisions.revise(history.read() or (), session)
         # A late look at an earlier session must not shorten the memory of a later one.
-        newest_us = max([session.last_us, *(old.passage.last_us for old in remembered)])
+        newest_us = max([session.last_us, *[old.passage.last_us for old in remembered]])
         oldest_us = newest_us - self._remember_us
-        history.write(tuple(old for old in remembered if old.session_last_us >= oldest_us))
+        history.write(tuple([old for old in remembered if old.session_last_us >= oldest_us]))
         forget.set(Timestamp(micros=newest_us + self._remember_us))
-        self._counters.count_changes(changes)
+        self._changes += changes
         for change in changes:
             if change.withdraws:
                 yield TaggedOutput("withdrawn", self._measure.withdrawal(change.passage))
@@ -239,9 +244,10 @@ class _MeasureAndRevise(beam.DoFn):
                 self._settled.append(change.passage)
 
     def finish_bundle(self) -> Iterator[TaggedOutput]:
-        everywhere = window.GlobalWindow()
+        if self._changes:
+            self._counters.count_changes(self._changes)
         if self._settled:
-            settled = WindowedValue(Passages(tuple(self._settled)), everywhere.max_timestamp(), [everywhere])
+            settled = WindowedValue(Passages(tuple(self._settled)), EVERYWHERE[0].max_timestamp(), EVERYWHERE)
             yield TaggedOutput("settled", settled)
 
     @userstate.on_timer(FORGET)
