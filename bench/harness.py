@@ -12,6 +12,7 @@ asking for state) is measured by replaying a graph of the same shape that does n
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections.abc import Iterator, Sequence
 from statistics import median
@@ -141,7 +142,7 @@ class _Processor:
             data = one.timers if timers else one.data
             if data:
                 place = (one.transform_id, one.timer_family_id) if timers else one.transform_id
-                yield TIMERS if timers else place, Way(sum(1 for _ in self.cut(place, data)), len(data))
+                yield TIMERS if timers else str(place), Way(sum(1 for _ in self.cut(place, data)), len(data))
 
     def kept(self) -> list[bytes]:
         """The state of each key."""
@@ -154,7 +155,7 @@ class _Processor:
 def cpu_s(replays: Sequence[Replay]) -> float:
     """CPU seconds of a stage that was replayed several times: for each bundle the median, so that a burst of other work
     on the machine, which hits a bundle in one round or two, does not count."""
-    return sum(median(times) for times in zip(*(one.cpu_s for one in replays), strict=True))
+    return math.fsum(median(times) for times in zip(*(one.cpu_s for one in replays), strict=True))
 
 
 def run(pipeline: Any, runner: RecordingRunner) -> list[Stage]:

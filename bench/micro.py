@@ -1,8 +1,8 @@
 """Our functions by themselves: microseconds a sighting for each step of the streaming job, and a fine for judging.
 
 Generated messages of a hundred sightings, with every fault of the generator; each step is timed on what the step before
-it gave, CPU time, medians of several rounds. A step's DoFn is called as an engine calls it, but with a state and a timer
-that keep nothing and counters that nobody reads: bench/sdk.py has them. Grouping is the local runner's own
+it gave, CPU time, medians of several rounds. A step's DoFn is called as an engine calls it, but with a state and a
+timer that keep nothing and counters that nobody reads: bench/sdk.py has them. Grouping is the local runner's own
 (pipeline/local_sessions.py); elsewhere the engine groups.
 """
 

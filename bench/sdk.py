@@ -3,14 +3,19 @@
 The job's own graph, without Pub/Sub, BigQuery, pictures and plates, is replayed in the portable worker harness, and
 beside it a graph of the same shape that does nothing (bench/harness.py, bench/nothing.py). The difference is ours; the
 rest is the engine's, whatever the steps do. What happens between stages (session windows, grouping, the network) is in
-neither. A bundle holds ten messages, then a hundred sessions, then a hundred timers.
+neither. A bundle holds ten messages, then a hundred sessions, then a hundred timers. json.loads of the same sightings,
+in the same rounds, tells how fast the machine was: on a busy one everything takes twice its time, and the ratio stays.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 from bench import harness, nothing, streamed, traffic
@@ -26,6 +31,8 @@ KEYED, PASSAGES, CASES = (
     "Write outputs/All passages/Write/0",
     "Judge cases/Commit/Group/Write",
 )
+
+NONE = Way(0, 0)
 
 Figures = dict[str, Any]
 
@@ -61,26 +68,41 @@ def _measure(settings: Settings, found: Traffic, repeats: int) -> Figures:
         Pair("input", intake, _with(idle, "Session windows"), MESSAGES),
         Pair("sessions", sessions, _with(idle, "Remember"), SESSIONS),
     ]
-    rounds = [[_both(pair) for pair in pairs] for _ in range(repeats)]
-    cpu = {pair.name: _cpu_us([of[number] for of in rounds], sightings) for number, pair in enumerate(pairs)}
-    keyed = rounds[0][0][0].out[KEYED]
-    n_sessions = len(sessions.inputs[0].elements)
-    n_cases = first.out.get(CASES, Way(0, 0)).elements
+    rounds = [([_both(pair) for pair in pairs], _json_s(found)) for _ in range(repeats)]
+    cpu = {pair.name: _cpu_us([of[number] for of, _ in rounds], sightings) for number, pair in enumerate(pairs)}
     fines_s = sum(harness.cpu_s([harness.replay(stage, MESSAGES) for _ in range(repeats)]) for stage in fines)
+    n_cases = first.out.get(CASES, NONE).elements
     return {
         "sightings": sightings,
-        "sessions": n_sessions,
+        "sessions": len(sessions.inputs[0].elements),
         "cases": n_cases,
         "cpu_us_per_sighting": cpu | {"all": {name: sum(one[name] for one in cpu.values()) for name in cpu["input"]}},
         "cpu_us_per_case_after_commit": fines_s / n_cases * 1e6 if n_cases else None,
-        "shuffles": {
-            "sightings": _way(keyed, sightings),
-            "passages": _way(first.out.get(PASSAGES, Way(0, 0)), sightings),
-            "cases": _way(first.out.get(CASES, Way(0, 0)), sightings),
-        },
-        "state_bytes_per_vehicle": first.state_bytes / max(first.keys, 1),
-        "buffered_bytes_per_vehicle": sum(map(len, sessions.inputs[0].elements)) / n_sessions,
+        "json_us_per_sighting": median(json_s for _, json_s in rounds) / sightings * 1e6,
+    } | _sizes(sessions, rounds[0][0][0][0], first, sightings)
+
+
+def _sizes(sessions: Stage, intake: Replay, first: Replay, sightings: int) -> Figures:
+    ways = {
+        "sightings": intake.out[KEYED],
+        "passages": first.out.get(PASSAGES, NONE),
+        "cases": first.out.get(CASES, NONE),
     }
+    buffered = sessions.inputs[0].elements
+    return {
+        "shuffles": {name: _way(way, sightings) for name, way in ways.items()},
+        "state_bytes_per_vehicle": first.state_bytes / max(first.keys, 1),
+        "buffered_bytes_per_vehicle": sum(map(len, buffered)) / len(buffered),
+    }
+
+
+def _json_s(found: Traffic) -> float:
+    lines = [line for message in found.messages for line in message.data.splitlines()]
+    begun = time.process_time()
+    for line in lines:
+        with suppress(ValueError):
+            json.loads(line)
+    return time.process_time() - begun
 
 
 def _with(stages: list[Stage], step: str) -> Stage:
@@ -120,7 +142,8 @@ def table(found: Figures, machine: Mapping[str, object]) -> str:
                 LINE.format(name, *(f"{one[way]:.1f}" for way in ("job", "nothing", "ours")))
                 for name, one in cpu.items()
             ),
-            f"goal: {GOAL_US:g} us of ours" + (f"; after its commit a case takes {after:.0f} us" if after else ""),
+            f"goal: {GOAL_US:g} us of ours; json.loads takes {found['json_us_per_sighting']:.1f}"
+            + (f"; after its commit a case takes {after:.0f} us" if after else ""),
             "",
             LINE.format("shuffles, a sighting", "elements", "bytes", ""),
             *(LINE.format(name, *(f"{value:.3f}" for value in one.values()), "") for name, one in shuffles.items()),

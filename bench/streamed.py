@@ -39,7 +39,7 @@ class Drop(beam.PTransform):
         return messages | "Pack" >> beam.Map(beam.io.WriteToPubSub.message_to_proto_str).with_output_types(bytes)
 
 
-class _Replace(PTransformOverride):  # type: ignore[misc]  # a class of Beam
+class _Replace(PTransformOverride):
     def __init__(self, kind: type[Any], by: beam.PTransform) -> None:
         self._kind, self._by = kind, by
 

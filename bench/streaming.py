@@ -45,7 +45,8 @@ IN_PASSAGES = "SUM(IF('superseded' IN UNNEST(reasons), 0, n_sightings))"  # each
 class Run:
     """One run against fresh local services, its memory watched."""
 
-    def __init__(self, folder: Path, cloud: localcloud.LocalCloud, sections: Path) -> None:
+    def __init__(self, folder: Path, cloud: localcloud.LocalCloud, sections: Path, *, stored: bool = True) -> None:
+        self._stored = stored
         self.resources = Resources.named_after(cloud.env["GOOGLE_CLOUD_PROJECT"])
         for _ in provision(self.resources):
             pass
@@ -60,7 +61,7 @@ class Run:
         names = self.resources
         command = [sys.executable, "-m", "pipeline", "--project_id", names.project]
         command += ["--input_subscription", names.input_subscription, "--output_topic", names.output_topic]
-        command += ["--rejected_topic", names.rejected_topic, "--dataset", names.dataset]
+        command += ["--rejected_topic", names.rejected_topic, *(["--dataset", names.dataset] if self._stored else [])]
         command += ["--evidence_bucket", names.evidence_bucket, "--sections", str(sections)]
         command += ["--privacy_secret", str(folder / "secret"), "--allowed_lateness", f"{LATENESS_S:g}s"]
         return [*command, "--session_gap", f"{SESSION_GAP_S:g}s"]
