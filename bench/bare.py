@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,9 @@ from pipeline import options as command_line
 from pipeline.local_runner import LocalRunner
 from pipeline.transforms.sessions import GroupSessions
 
-START_S = 15.0
+START_LIMIT_S = 120.0
+REST_S = 3.0
+AT_REST = 0.3  # of a core: a graph that only waits takes less
 END_S = 12.0  # after the last session's gap: what is under way comes out
 SUBSCRIPTION = "bare"
 GOAL = 0.8
@@ -95,11 +97,10 @@ def _bare(whole: streaming.Run, folder: Path, sections: Path) -> subprocess.Pope
 
 
 def _measure(whole: streaming.Run, bare: subprocess.Popen[bytes], sections: Path, sightings: int) -> dict[str, float]:
-    names = whole.resources
-    begin_s = time.time() + START_S
-    scenario = begin_at(generate(streaming.config(names, sections, sightings)), round(begin_s * 1e6))
-    time.sleep(max(begin_s - time.time(), 0.0))
-    pids = whole.pipeline.pid, bare.pid
+    names, pids = whole.resources, (whole.pipeline.pid, bare.pid)
+    scenario = generate(streaming.config(names, sections, sightings))
+    _wait_until_at_rest(pids)
+    scenario = begin_at(scenario, time.time_ns() // 1000)
     before = [machine.cpu_s(pid) for pid in pids]
     sent = streaming.publish_some(
         scenario, PubsubSink(f"projects/{names.project}/topics/{names.input_topic}"), sightings
@@ -114,6 +115,17 @@ def _measure(whole: streaming.Run, bare: subprocess.Popen[bytes], sections: Path
         "bare_us_per_sighting": round(bare_us),
         "ratio": round(bare_us / whole_us, 3),
     }
+
+
+def _wait_until_at_rest(pids: Sequence[int]) -> None:
+    """Until both graphs have started, which takes them several seconds of a core."""
+    deadline = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < deadline:
+        before = [machine.cpu_s(pid) for pid in pids]
+        time.sleep(REST_S)
+        if all(machine.cpu_s(pid) - cpu < REST_S * AT_REST for pid, cpu in zip(pids, before, strict=True)):
+            return
+    raise TimeoutError(f"the graphs have not started within {START_LIMIT_S:g} s: see pipeline.log and bare.log")
 
 
 def table(found: Mapping[str, float]) -> str:

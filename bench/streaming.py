@@ -64,7 +64,7 @@ class Run:
         command += ["--rejected_topic", names.rejected_topic, *(["--dataset", names.dataset] if self._stored else [])]
         command += ["--evidence_bucket", names.evidence_bucket, "--sections", str(sections)]
         command += ["--privacy_secret", str(folder / "secret"), "--allowed_lateness", f"{LATENESS_S:g}s"]
-        return [*command, "--session_gap", f"{SESSION_GAP_S:g}s"]
+        return [*command, "--session_gap", f"{SESSION_GAP_S:g}s", "--preflight", "off"]
 
     def _start(self, folder: Path, sections: Path) -> subprocess.Popen[bytes]:
         with (folder / "pipeline.log").open("wb") as log:
