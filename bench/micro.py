@@ -1,14 +1,15 @@
 """Our functions by themselves: microseconds a sighting for each step of the streaming job, and a fine for judging.
 
 Generated messages of a hundred sightings, with every fault of the generator; each step is timed on what the step before
-it gave, CPU time, medians of several rounds. A step's DoFn is called as an engine calls it, but with a state and a
-timer that keep nothing and counters that nobody reads: bench/sdk.py has them. Grouping is the local runner's own
-(pipeline/local_sessions.py); elsewhere the engine groups.
+it gave: CPU time, medians of several rounds over all of them. A step's DoFn is called as an engine calls it, but with a
+state and a timer that keep nothing and counters that nobody reads: bench/sdk.py has them. Grouping is the local
+runner's own (pipeline/local_sessions.py); elsewhere the engine groups.
 """
 
 from __future__ import annotations
 
 import gc
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -41,7 +42,17 @@ class Row(NamedTuple):
 
     step: str
     function_us: float | None
-    dofn_us: float | None = None
+    dofn_us: float | None
+    each: str
+
+
+class Step(NamedTuple):
+    """What is timed: a step's function and its DoFn, over n of what it is for."""
+
+    name: str
+    function: Callable[[], object] | None
+    dofn: Callable[[], object] | None
+    n: int
     each: str = "sighting"
 
 
@@ -77,23 +88,25 @@ def measure(folder: Path, sightings: int, repeats: int, sections: Path = traffic
     steps.setup()
     work = _work(settings, steps, windows, traffic.traffic(sightings, sections).messages)
     n = sum(len(batch.located) for batch in work.batches)
-
-    def us(do: Callable[[], object], each: int = n) -> float:
-        return _cpu_s(do, repeats) / max(each, 1) * 1e6
-
-    return [*_before_sessions(us, settings, work, windows), *_after_sessions(us, settings, work, steps)]
-
-
-def _cpu_s(do: Callable[[], object], repeats: int) -> float:
+    timed = [*_before_sessions(settings, work, windows, n), *_after_sessions(settings, work, steps, n)]
     gc.collect()
     gc.freeze()
-    found = []
-    for _ in range(repeats):
-        begun = time.process_time()
-        do()
-        found.append(time.process_time() - begun)
+    rounds = [[(_cpu_s(step.function), _cpu_s(step.dofn)) for step in timed] for _ in range(repeats)]
     gc.unfreeze()
-    return median(found)
+    return [_row(step, [of[number] for of in rounds]) for number, step in enumerate(timed)]
+
+
+def _cpu_s(do: Callable[[], object] | None) -> float:
+    if do is None:
+        return 0.0
+    begun = time.process_time()
+    do()
+    return time.process_time() - begun
+
+
+def _row(step: Step, rounds: list[tuple[float, float]]) -> Row:
+    function_us, dofn_us = (median(times) / max(step.n, 1) * 1e6 for times in zip(*rounds, strict=True))
+    return Row(step.name, function_us if step.function else None, dofn_us if step.dofn else None, step.each)
 
 
 def _work(settings: Settings, steps: Measure, windows: Windowing, sent: list[Message]) -> Work:
@@ -127,20 +140,25 @@ def _grouped(elements: Iterable[WindowedValue], windows: Windowing) -> dict[Key,
     return fired
 
 
-def _before_sessions(us: Callable[..., float], settings: Settings, work: Work, windows: Windowing) -> list[Row]:
-    dofn, sighting_coder = _Decode(settings.intake), StructCoder(Sighting)
+def _before_sessions(settings: Settings, work: Work, windows: Windowing, n: int) -> list[Step]:
+    dofn, encode = _Decode(settings.intake), StructCoder(Sighting).encode
     read, locate = settings.intake.read, settings.intake._locate
     decoded = [sighting for message in work.messages for sighting in _decoded(message)]
-    both_us = us(lambda: [read(message, message.received_us) for message in work.messages])
-    dofn_us = us(lambda: [list(dofn.process(one, Timestamp(micros=one.received_us))) for one in work.messages])
     seen = [element.value[1] for element in work.keyed]
+    lines = [line for message in work.messages for line in message.data.splitlines()]
     return [
-        Row("decode", us(lambda: [_decoded(message) for message in work.messages])),
-        Row("locate", us(lambda: [_each(locate, sighting) for sighting in decoded])),
-        Row("decode and locate", both_us, dofn_us),
-        Row("key", us(lambda: [list(keyed(batch)) for batch in work.batches])),
-        Row("encode for the shuffle", us(lambda: list(map(sighting_coder.encode, seen)))),
-        Row("group", us(lambda: _grouped(work.keyed, windows))),
+        Step("json.loads, to compare", lambda: [_each(json.loads, line) for line in lines], None, n),
+        Step("decode", lambda: [_decoded(message) for message in work.messages], None, n),
+        Step("locate", lambda: [_each(locate, sighting) for sighting in decoded], None, n),
+        Step(
+            "decode and locate",
+            lambda: [read(message, message.received_us) for message in work.messages],
+            lambda: [list(dofn.process(one, Timestamp(micros=one.received_us))) for one in work.messages],
+            n,
+        ),
+        Step("key", lambda: [list(keyed(batch)) for batch in work.batches], None, n),
+        Step("encode for the shuffle", lambda: list(map(encode, seen)), None, n),
+        Step("group", lambda: _grouped(work.keyed, windows), None, n),
     ]
 
 
@@ -155,27 +173,29 @@ def _each(step: Callable[..., Any], *given: object) -> Any:  # noqa: ANN401 (wha
     """Refused ones cost their time too."""
     try:
         return step(*given)
-    except messages.Refusal:
+    except ValueError:  # a refusal is one, too
         return None
 
 
-def _after_sessions(us: Callable[..., float], settings: Settings, work: Work, steps: Measure) -> list[Row]:
-    network, policies = settings.network.sections, settings.policies
+def _after_sessions(settings: Settings, work: Work, steps: Measure, n: int) -> list[Step]:
+    network, policies, pseudonyms = settings.network.sections, settings.policies, steps.pseudonyms
     few = [Passages(tuple(work.decided[at : at + FEW_PASSAGES])) for at in range(0, len(work.decided), FEW_PASSAGES)]
-    pseudonyms, n_cases = steps.pseudonyms, len(work.cases)
-    judge = _Judge(settings.network)
+    judge, encode = _Judge(settings.network), StructCoder(Passages).encode
     return [
-        Row(
+        Step(
             "measure",
-            us(lambda: [passages.measure(network[key[0]], key[1], seen, pseudonyms) for key, seen in work.sessions]),
+            lambda: [passages.measure(network[key[0]], key[1], seen, pseudonyms) for key, seen in work.sessions],
+            None,
+            n,
         ),
-        Row("decide", us(lambda: [policy.decide(one, policies[one.section_id]) for one in work.measured])),
-        Row("measure, decide and revise", None, us(lambda: _remembered(settings, steps, work))),
-        Row("encode passages", us(lambda: list(map(StructCoder(Passages).encode, few)))),
-        Row(
+        Step("decide", lambda: [policy.decide(one, policies[one.section_id]) for one in work.measured], None, n),
+        Step("measure, decide and revise", None, lambda: _remembered(settings, steps, work), n),
+        Step("encode passages", lambda: list(map(encode, few)), None, n),
+        Step(
             "judge",
-            us(lambda: [evidence.judge(case, network[case.passage.section_id]) for case in work.cases], n_cases),
-            us(lambda: [list(judge.process(case)) for case in work.cases], n_cases),
+            lambda: [evidence.judge(case, network[case.passage.section_id]) for case in work.cases],
+            lambda: [list(judge.process(case)) for case in work.cases],
+            len(work.cases),
             each="fine",
         ),
     ]
