@@ -178,7 +178,7 @@ def _each(step: Callable[..., Any], *given: object) -> Any:  # noqa: ANN401 (wha
 
 
 def _after_sessions(settings: Settings, work: Work, steps: Measure, n: int) -> list[Step]:
-    network, policies, pseudonyms = settings.network.sections, settings.policies, steps.pseudonyms
+    network, policies, pseudonyms = settings.network.sections, settings.policies, steps._pseudonyms
     few = [Passages(tuple(work.decided[at : at + FEW_PASSAGES])) for at in range(0, len(work.decided), FEW_PASSAGES)]
     judge, encode = _Judge(settings.network), StructCoder(Passages).encode
     return [

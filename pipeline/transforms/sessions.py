@@ -139,21 +139,21 @@ class Measure:
         self._network, self._policies = settings.network, settings.policies
         self._roads = bulk.Roads(settings.network.sections)
         self._tolerance_kmh, self._secret_source = settings.tolerance_kmh, settings.privacy_secret
-        self.pseudonyms = IN_CLEAR
+        self._pseudonyms = IN_CLEAR
 
     def setup(self) -> None:
         """Read the secret, where it is used: it is no part of the graph."""
-        self.pseudonyms = secret.pseudonyms(self._secret_source)
+        self._pseudonyms = secret.pseudonyms(self._secret_source)
 
     def session(self, key: Key, sightings: Iterable[Sighting]) -> Session:
         """The session with its passages; suspected ones have no outcome yet."""
         section_id, vehicle_id = key
-        found = passages.measure(self._network.sections[section_id], vehicle_id, sightings, self.pseudonyms)
+        found = passages.measure(self._network.sections[section_id], vehicle_id, sightings, self._pseudonyms)
         return replace(found, passages=tuple(map(self._decide, found.passages)))
 
     def share(self, located: Iterable[Located], gap_us: int) -> Iterator[Passage]:
         """The passages of all sightings of some vehicles; suspected ones have no outcome yet."""
-        return map(self._decide, bulk.measure(self._roads, located, gap_us, self.pseudonyms))
+        return map(self._decide, bulk.measure(self._roads, located, gap_us, self._pseudonyms))
 
     def _decide(self, passage: Passage) -> Passage:
         return policy.decide(passage, self._policies[passage.section_id], self._tolerance_kmh)
