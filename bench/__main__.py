@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from bench import bounded, check, comparison, machine, ocr, participants, plot, streaming, table
+from bench import bounded, check, comparison, machine, ocr, participants, plot, steps, streaming, table
 from bench.comparison import Result, WrongOutputError
 
 
@@ -17,7 +17,9 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     if args.check or args.keep:
         return _check(args.out / "check", keep=args.keep)
-    if args.only != "peers":
+    if args.only in (None, *steps.PARTS):
+        steps.print_and_keep(args.out / "steps", args.only, args.repeats)
+    if args.only in (None, "bounded", "streaming"):
         _print_jobs(args)
     if args.only not in (None, "peers"):
         return 0
@@ -29,7 +31,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", choices=("bounded", "streaming", "ocr", "peers"))
+    parser.add_argument("--only", choices=("bounded", "streaming", "ocr", "peers", *steps.PARTS))
     parser.add_argument("--sightings", type=int, default=1_000_000, help="for the bounded job. Default: 1,000,000")
     parser.add_argument("--streamed", type=int, default=100_000, help="for the streaming job. Default: 100,000")
     parser.add_argument("--rate", type=float, default=1000.0, help="sightings a second. Default: 1000")

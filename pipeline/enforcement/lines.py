@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.enforcement import messages
 from pipeline.enforcement.identity import is_identified
-from pipeline.enforcement.messages import EventId, Id, VehicleClass, Wire
+from pipeline.enforcement.messages import EventId, Id, VehicleClass, Wire, is_image_url
 from pipeline.enforcement.model import Coordinates, Message, Sighting
 from pipeline.enforcement.privacy import Pseudonyms
 from pipeline.enforcement.records import SightingRecord
@@ -63,9 +63,14 @@ class Places:
         self.locations = [network.cameras[camera] if camera else None for camera, _ in found]
 
     def of(self, wires: Iterable[PlainWire]) -> list[int]:
-        """The numbers of their places (n); -1 where the place or the vehicle is not known."""
+        """The numbers of their places (n); -1 where place, vehicle or picture is not known for one."""
         known = self._of_wire.get
-        return [known((wire.camera_id, wire.radar_id), -1) if is_identified(wire.vehicle_id) else -1 for wire in wires]
+        return [
+            known((wire.camera_id, wire.radar_id), -1)
+            if is_identified(wire.vehicle_id) and (wire.image_url is None or is_image_url(wire.image_url))
+            else -1
+            for wire in wires
+        ]
 
 
 def take(places: Places, message: Message, pseudonyms: Pseudonyms) -> tuple[Plain, list[tuple[int, bytes]]]:

@@ -65,7 +65,7 @@ class Wire(msgspec.Struct, gc=False):
     plate_confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     vehicle_class: str | None = None
     lane: Annotated[int, msgspec.Meta(ge=-1000, le=1000)] | None = None
-    image_url: Annotated[str, msgspec.Meta(pattern=r"^gs://[^/]+/.+", max_length=1024)] | None = None
+    image_url: Annotated[str, msgspec.Meta(max_length=1024)] | None = None
     event_id: EventId | None = None
 
 
@@ -73,6 +73,7 @@ class _StrictWire(Wire, forbid_unknown_fields=True):
     """The same without any other field."""
 
 
+is_image_url = re.compile(r"gs://[^/]+/.+").match  # as msgspec's own pattern it would cost more than all the decoding
 _FIELDS = frozenset(Wire.__struct_fields__)
 _strict_decoder = msgspec.json.Decoder(_StrictWire)
 _object_decoder = msgspec.json.Decoder()
@@ -271,7 +272,7 @@ def _parse_leniently(raw: bytes, error: Exception) -> object:
         raise Refusal("malformed_json", f"not JSON: {error}") from error
     for field in _FIELDS & found.keys() if isinstance(found, dict) else ():
         if isinstance(found[field], str) and _SURROGATE.search(found[field]):
-            raise Refusal("invalid_field", f"{field}: found {_shown(found[field])}; allowed: {ALLOWED[field]}", field)
+            raise _not_allowed(field, found[field])
     return found
 
 
@@ -305,11 +306,12 @@ def _read_carefully(raw: Raw) -> tuple[Wire, str | None]:
 def _sighting(wire: Wire, message: Message, raw: Raw, number: int, extra: str | None = None) -> Sighting:
     """Without a time of its own it is seen when its message was published, microseconds after the one before it: so
     the order in the message or file is kept."""
+    if wire.image_url is not None and not is_image_url(wire.image_url):
+        raise _not_allowed("image_url", wire.image_url)
     if wire.camera_id is None and wire.location is None:
         raise Refusal("missing_field", "neither camera_id nor location; one of them is needed", "camera_id")
     if wire.vehicle_class is not None and wire.vehicle_class not in VEHICLE_CLASSES:
-        error = f"vehicle_class: found {_shown(wire.vehicle_class)}; allowed: {ALLOWED['vehicle_class']}"
-        raise Refusal("invalid_field", error, "vehicle_class")
+        raise _not_allowed("vehicle_class", wire.vehicle_class)
     seen_us = message.received_us + number if wire.timestamp is None else _time_us(wire.timestamp, message.received_us)
     return sighting(wire, wire.event_id or _event_id(message, raw, number), seen_us, extra)
 
@@ -346,7 +348,11 @@ def _invalid(found: dict[str, Any], error: str) -> Refusal:
         field = missing[1] if missing else None
         return Refusal("missing_field", f"{field}: absent; needed: {ALLOWED.get(field or '', 'a value')}", field)
     field = path[1]
-    return Refusal("invalid_field", f"{field}: found {_shown(found.get(field))}; allowed: {ALLOWED[field]}", field)
+    return _not_allowed(field, found.get(field))
+
+
+def _not_allowed(field: str, found: object) -> Refusal:
+    return Refusal("invalid_field", f"{field}: found {_shown(found)}; allowed: {ALLOWED[field]}", field)
 
 
 def _shown(value: object) -> str:

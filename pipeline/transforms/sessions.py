@@ -28,6 +28,7 @@ from pipeline.transforms.coders import StructCoder
 Key = tuple[str, str]  # section_id, vehicle_id
 KeyedSightings = tuple[Key, Iterable[Sighting]]
 Shared = tuple[int, Iterable[Share]]  # number of a share of the vehicles
+EVERYWHERE = (window.GlobalWindow(),)
 
 
 class GroupSessions(beam.PTransform):
@@ -51,15 +52,18 @@ class GroupSessions(beam.PTransform):
         return (
             located
             | "Key by vehicle" >> beam.FlatMap(keyed).with_output_types(tuple[Key, Sighting])
-            | "Session windows"
-            >> beam.WindowInto(
-                window.Sessions(Duration(micros=round(self._gap_s * 1_000_000))),
-                trigger=trigger.AfterWatermark(late=trigger.AfterCount(1)),
-                accumulation_mode=trigger.AccumulationMode.ACCUMULATING,
-                allowed_lateness=Duration(seconds=self._allowed_lateness_s),
-            )
+            | "Session windows" >> self.windows()
             | "Group" >> beam.GroupByKey()
             | "Leave windows" >> beam.WindowInto(window.GlobalWindows())
+        )
+
+    def windows(self) -> beam.WindowInto:
+        """Sessions of a vehicle that fire when the watermark passes their end, and again, whole, for what is late."""
+        return beam.WindowInto(
+            window.Sessions(Duration(micros=round(self._gap_s * 1_000_000))),
+            trigger=trigger.AfterWatermark(late=trigger.AfterCount(1)),
+            accumulation_mode=trigger.AccumulationMode.ACCUMULATING,
+            allowed_lateness=Duration(seconds=self._allowed_lateness_s),
         )
 
     def _at_once(self, located: beam.PCollection[Batch]) -> beam.PCollection[Shared]:
@@ -70,14 +74,17 @@ class GroupSessions(beam.PTransform):
         )
 
 
-def keyed(batch: Batch) -> Iterator[window.TimestampedValue]:
-    """((section_id, vehicle_id), sighting) at the time of the sighting, for each section of each sighting."""
+def keyed(batch: Batch) -> Iterator[WindowedValue]:
+    """((section_id, vehicle_id), sighting) at the time of the sighting, for each section of each sighting.
+
+    With their window, or Beam would work out for each that there is but one.
+    """
     for located in batch.located:
         sighting = located.sighting
-        for section_id in located.section_ids:
-            yield window.TimestampedValue(
-                ((section_id, sighting.vehicle_id), sighting), Timestamp(micros=sighting.time_us)
-            )
+        if located.section_ids:
+            seen = Timestamp(micros=sighting.time_us)
+            for section_id in located.section_ids:
+                yield WindowedValue(((section_id, sighting.vehicle_id), sighting), seen, EVERYWHERE)
 
 
 class Measured(NamedTuple):
@@ -154,7 +161,7 @@ class _Counters:
         self._suspected = Metrics.counter("passages", "suspected")
 
     def count(self, outcomes: Iterable[Outcome | None]) -> None:
-        """Once for each element: a counter costs more than a measurement."""
+        """Once for each element or bundle: a counter costs more than a measurement."""
         for outcome, n in Counter(outcomes).items():
             (self._suspected if outcome is None else self._outcomes[outcome]).inc(n)
 
@@ -197,6 +204,7 @@ class _MeasureAndRevise(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._settled: list[Passage] = []
+        self._changes: list[Change] = []
 
     def process(
         self,
@@ -207,11 +215,11 @@ class _MeasureAndRevise(beam.DoFn):
         session = self._measure.session(*element)
         changes, remembered = revisions.revise(history.read() or (), session)
         # A late look at an earlier session must not shorten the memory of a later one.
-        newest_us = max([session.last_us, *(old.passage.last_us for old in remembered)])
+        newest_us = max([session.last_us, *[old.passage.last_us for old in remembered]])
         oldest_us = newest_us - self._remember_us
-        history.write(tuple(old for old in remembered if old.session_last_us >= oldest_us))
+        history.write(tuple([old for old in remembered if old.session_last_us >= oldest_us]))
         forget.set(Timestamp(micros=newest_us + self._remember_us))
-        self._counters.count_changes(changes)
+        self._changes += changes
         for change in changes:
             if change.withdraws:
                 yield TaggedOutput("withdrawn", self._measure.withdrawal(change.passage))
@@ -221,9 +229,10 @@ class _MeasureAndRevise(beam.DoFn):
                 self._settled.append(change.passage)
 
     def finish_bundle(self) -> Iterator[TaggedOutput]:
-        everywhere = window.GlobalWindow()
+        if self._changes:
+            self._counters.count_changes(self._changes)
         if self._settled:
-            settled = WindowedValue(Passages(tuple(self._settled)), everywhere.max_timestamp(), [everywhere])
+            settled = WindowedValue(Passages(tuple(self._settled)), EVERYWHERE[0].max_timestamp(), EVERYWHERE)
             yield TaggedOutput("settled", settled)
 
     @userstate.on_timer(FORGET)
