@@ -1,4 +1,4 @@
-"""python -m bench: the bounded and the streaming job, and what a user would pick instead, measured on this machine."""
+"""python -m bench: the jobs, the reader of plates, and what a user would pick instead, measured on this machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from bench import bounded, check, comparison, machine, participants, plot, streaming, table
+from bench import bounded, check, comparison, machine, ocr, participants, plot, steps, streaming, table
 from bench.comparison import Result, WrongOutputError
 
 
@@ -17,7 +17,9 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     if args.check or args.keep:
         return _check(args.out / "check", keep=args.keep)
-    if args.only != "peers":
+    if args.only in (None, *steps.PARTS):
+        steps.print_and_keep(args.out / "steps", args.only, args.repeats)
+    if args.only in (None, "bounded", "streaming"):
         _print_jobs(args)
     if args.only not in (None, "peers"):
         return 0
@@ -29,10 +31,11 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", choices=("bounded", "streaming", "peers"))
+    parser.add_argument("--only", choices=("bounded", "streaming", "ocr", "peers", *steps.PARTS))
     parser.add_argument("--sightings", type=int, default=1_000_000, help="for the bounded job. Default: 1,000,000")
     parser.add_argument("--streamed", type=int, default=100_000, help="for the streaming job. Default: 100,000")
     parser.add_argument("--rate", type=float, default=1000.0, help="sightings a second. Default: 1000")
+    parser.add_argument("--pictures", type=_at_least_one, default=200, help="for the reader of plates. Default: 200")
     parser.add_argument("--compared", type=int, default=200_000, help="for the comparison. Default: 200,000")
     parser.add_argument("--repeats", type=_at_least_one, default=5, help="runs of each one compared. Default: 5")
     parser.add_argument("--check", action="store_true", help="only: are we slower than bench/kept.json says?")
@@ -49,10 +52,12 @@ def _at_least_one(text: str) -> int:
 
 def _print_jobs(args: argparse.Namespace) -> None:
     results: dict[str, object] = {"machine": machine.described()}
-    if args.only != "streaming":
+    if args.only in (None, "bounded"):
         results["bounded"] = bounded.measure(args.out, args.sightings)
-    if args.only != "bounded":
+    if args.only in (None, "streaming"):
         results["streaming"] = streaming.measure(args.out / "streaming", args.streamed, args.rate)
+    if args.only in (None, "ocr"):
+        results["ocr"] = ocr.measure(args.pictures)
     text = json.dumps(results, indent=2)
     (args.out / "results.json").write_text(text + "\n", encoding="utf-8")
     print(text)

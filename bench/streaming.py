@@ -45,7 +45,8 @@ IN_PASSAGES = "SUM(IF('superseded' IN UNNEST(reasons), 0, n_sightings))"  # each
 class Run:
     """One run against fresh local services, its memory watched."""
 
-    def __init__(self, folder: Path, cloud: localcloud.LocalCloud, sections: Path) -> None:
+    def __init__(self, folder: Path, cloud: localcloud.LocalCloud, sections: Path, *, stored: bool = True) -> None:
+        self._stored = stored
         self.resources = Resources.named_after(cloud.env["GOOGLE_CLOUD_PROJECT"])
         for _ in provision(self.resources):
             pass
@@ -55,16 +56,19 @@ class Run:
         self._done = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
-    def _start(self, folder: Path, sections: Path) -> subprocess.Popen[bytes]:
+    def command(self, folder: Path, sections: Path) -> list[str]:
+        """The job on the run's own resources."""
         names = self.resources
         command = [sys.executable, "-m", "pipeline", "--project_id", names.project]
         command += ["--input_subscription", names.input_subscription, "--output_topic", names.output_topic]
-        command += ["--rejected_topic", names.rejected_topic, "--dataset", names.dataset]
+        command += ["--rejected_topic", names.rejected_topic, *(["--dataset", names.dataset] if self._stored else [])]
         command += ["--evidence_bucket", names.evidence_bucket, "--sections", str(sections)]
         command += ["--privacy_secret", str(folder / "secret"), "--allowed_lateness", f"{LATENESS_S:g}s"]
-        command += ["--session_gap", f"{SESSION_GAP_S:g}s"]
+        return [*command, "--session_gap", f"{SESSION_GAP_S:g}s", "--preflight", "off"]
+
+    def _start(self, folder: Path, sections: Path) -> subprocess.Popen[bytes]:
         with (folder / "pipeline.log").open("wb") as log:
-            return subprocess.Popen(command, stdout=log, stderr=log)
+            return subprocess.Popen(self.command(folder, sections), stdout=log, stderr=log)
 
     def _watch(self) -> None:
         while not self._done.wait(POLL_S):
@@ -108,19 +112,19 @@ def measure(folder: Path, sightings: int, rate: float) -> dict[str, float]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     sections = folder / "sections.yaml"
-    sections.write_text(_city(round(rate / SIGHTINGS_PER_VEHICLE / VEHICLES_PER_SECTION_S)), encoding="utf-8")
+    sections.write_text(city(rate), encoding="utf-8")
     with localcloud.running(folder / "cloud") as cloud:
         os.environ.update(cloud.env)
         run = Run(folder, cloud, sections)
         try:
-            return _measure(run, _config(run.resources, sections, sightings), sightings)
+            return _measure(run, config(run.resources, sections, sightings), sightings)
         finally:
             run.stop()
 
 
-def _city(n_sections: int) -> str:
-    """A section file with so many sections of two cameras."""
-    numbers = range(n_sections)
+def city(rate: float) -> str:
+    """A section file with sections of two cameras, as many as natural traffic of so many sightings a second needs."""
+    numbers = range(max(round(rate / SIGHTINGS_PER_VEHICLE / VEHICLES_PER_SECTION_S), 1))
     places = {n: 40.0 + n * 0.01 for n in numbers}
     cameras = [f"  {end}{n}: {{location: [{places[n] + shift:.6f}, -73.9]}}" for n in numbers for end, shift in ENDS]
     sections = [f"  - {{id: S{n}, cameras: [A{n}, B{n}], length_m: [{LENGTH_M}], limit: 25 mph}}" for n in numbers]
@@ -130,15 +134,15 @@ def _city(n_sections: int) -> str:
 def _measure(run: Run, config: Config, sightings: int) -> dict[str, float]:
     names = run.resources
     scenario = generate(config)
-    pictures = _pictures(scenario)
+    drawn = pictures(scenario)
     begin_s = time.time() + UPLOAD_S
     scenario = begin_at(scenario, round(begin_s * 1e6))
-    _upload(pictures, scenario, BucketStore(names.camera_bucket, names.project))
+    upload(drawn, scenario, BucketStore(names.camera_bucket, names.project))
     time.sleep(begin_s - time.time())  # too late to begin is an error: all sightings would be late
     sink = PubsubSink(f"projects/{names.project}/topics/{names.input_topic}")
     begin, cpu = time.monotonic(), machine.cpu_s(run.pipeline.pid)
     run.watch()
-    sent = _publish(scenario, sink, sightings)
+    sent = publish_some(scenario, sink, sightings)
     published_s = time.monotonic() - begin
     stored_s = run.wait_for_all(sent, begin)
     cpu = machine.cpu_s(run.pipeline.pid) - cpu
@@ -168,7 +172,7 @@ def _memory_mb(samples: list[float], published_s: float) -> tuple[float, float]:
     return max(steady[: half or 1]), max(steady[half:])
 
 
-def _publish(scenario: Scenario, sink: PubsubSink, sightings: int) -> int:
+def publish_some(scenario: Scenario, sink: PubsubSink, sightings: int) -> int:
     """Publish in real time until it is enough; how many were published."""
     enough = threading.Event()
 
@@ -183,7 +187,7 @@ def _violations(scenario: Scenario) -> list[TruePassage]:
     return [passage for passage in scenario.truth() if isinstance(passage, TruePassage) and passage.over]
 
 
-def _pictures(scenario: Scenario) -> list[list[bytes]]:
+def pictures(scenario: Scenario) -> list[list[bytes]]:
     """Of each true violation a picture from each end, ahead of the run: drawing cars is not what is measured."""
     rng = np.random.default_rng(1)
     return [
@@ -195,16 +199,17 @@ def _pictures(scenario: Scenario) -> list[list[bytes]]:
     ]
 
 
-def _upload(pictures: list[list[bytes]], scenario: Scenario, store: BucketStore) -> None:
+def upload(drawn: list[list[bytes]], scenario: Scenario, store: BucketStore) -> None:
     """Put them where the scenario's sightings say that they are."""
     lines = (line for message in scenario.messages() for line in message.payload.splitlines())
     urls = {found["event_id"]: found["image_url"] for found in map(msgspec.json.decode, lines)}
-    for passage, of_passage in zip(_violations(scenario), pictures, strict=True):
+    for passage, of_passage in zip(_violations(scenario), drawn, strict=True):
         for event_id, picture in zip(passage.event_ids, of_passage, strict=True):
             store.put(urls[event_id].split("/", 3)[3], picture)
 
 
-def _config(names: Resources, sections: Path, sightings: int) -> Config:
+def config(names: Resources, sections: Path, sightings: int) -> Config:
+    """Traffic of at least so many sightings on these sections."""
     return Config(
         network=parse_network(sections.read_text(encoding="utf-8")),
         vehicles=round(sightings * WITHOUT_TAIL / SIGHTINGS_PER_VEHICLE),

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from google.cloud.vision_v1 import types
 
-from localcloud.ocr import Polygon, TextBox
+from localcloud.finding import Polygon
+from localcloud.ocr import TextBox
 from localcloud.proto import Proto
 
 ImageResponse = types.AnnotateImageResponse.pb()

@@ -1,30 +1,34 @@
 """Reading the text in a picture with the PP-OCR models that ship inside the rapidocr wheel: offline, on one core."""
 
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
-from rapidocr import RapidOCR
 
-Pixels = npt.NDArray[np.uint8]
-Polygon = npt.NDArray[np.float64]
+from localcloud import models
+from localcloud.finding import Pixels, Polygon, as_input, find
 
-# Text is found in a picture of this size and read from the full one: enough for plates 110 px wide in 960, at a third
+# Text is found in a picture of this size and read from the full one: enough for plates 110 px wide in 960, at a quarter
 # of the time of the full size.
 LONGEST_SIDE_PX = 512
 LARGER_SIDE_PX = 960  # for the few pictures in which nothing like a plate was found
 MIN_CONFIDENCE = 0.3
+# A first reading this sure stands: of 890 drawn plates, by day and night, a second look mended none above 0.93.
+SURE = 0.97
 # A second look widens the box by this share of its height: detectors draw tight boxes that clip the end characters.
 MARGIN_X = 0.45
 MARGIN_Y = 0.15
 CROP_HEIGHT_PX = 64
 
-_local = threading.local()
+READER_HEIGHT_PX = 48
+# Short lines are read better with room after them. Long ones, which no plate is, are as readable a quarter narrower.
+ROOM_PX = 160
+LONG_PX = 400
+LONG_SHARE = 0.75
+UPRIGHT = 1.5  # a box this much taller than wide holds text that runs upwards
 
 
 @dataclass(frozen=True)
@@ -39,73 +43,46 @@ class TextBox:
     polygon: Polygon
 
 
-def read(image: Image.Image | Pixels, *, second_look: bool = True) -> list[TextBox]:
-    """Return the lines of text in a picture, top to bottom, left to right within a line.
+def read(image: Image.Image | Pixels) -> list[TextBox]:
+    """Return the lines of text in a picture, top to bottom, left to right within a line; any thread may call it.
 
     image: a Pillow image of any mode, or an array of height x width x 3 in RGB (height x width: grey).
-    second_look: recognise again from a wider crop what may be a plate, and keep the better of both; +25 ms a line.
     """
     bgr = _bgr(image)
-    boxes = _lines(_engine(LONGEST_SIDE_PX), bgr, second_look=second_look)
+    boxes = _lines(bgr, LONGEST_SIDE_PX)
     if any(may_be_plate(box.text) for box in boxes):
         return boxes
-    larger = _lines(_engine(LARGER_SIDE_PX), bgr, second_look=second_look)
+    larger = _lines(bgr, LARGER_SIDE_PX)
     return larger if len(larger) >= len(boxes) else boxes
 
 
-def _lines(engine: Any, bgr: Pixels, *, second_look: bool) -> list[TextBox]:  # noqa: ANN401
-    result = engine(bgr)
-    if result.boxes is None:
-        return []
-    boxes = [
-        TextBox(str(text), float(score), np.asarray(corners, dtype=np.float64))
-        for text, score, corners in zip(result.txts, result.scores, result.boxes, strict=True)
-    ]
-    return _look_again(engine, bgr, boxes) if second_look else boxes
-
-
 def warm_up() -> None:
-    """Load the models into this thread's engine, by reading a picture without text."""
+    """Load the models, by reading a picture without text."""
     read(np.full((64, 64, 3), 255, dtype=np.uint8))
-
-
-def _engine(longest_side_px: int) -> Any:  # noqa: ANN401 (rapidocr's call returns a union that its parameters decide)
-    """This thread's engine for a size: rapidocr keeps state between its steps and is not safe to share."""
-    name = f"engine_{longest_side_px}"
-    if not hasattr(_local, name):
-        engine = RapidOCR(
-            params={
-                "Global.use_cls": False,
-                "Global.log_level": "critical",
-                "Global.text_score": MIN_CONFIDENCE,
-                "Det.limit_type": "max",
-                "Det.limit_side_len": longest_side_px,
-                # One line at a time and no wider than it is: in a batch the longest line pads every other one.
-                "Rec.rec_batch_num": 1,
-                "Rec.rec_img_shape": [3, 48, 160],
-                "EngineConfig.onnxruntime.intra_op_num_threads": 1,
-                "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-            }
-        )
-        setattr(_local, name, engine)
-    return getattr(_local, name)
+    _characters()
 
 
 def _bgr(image: Image.Image | Pixels) -> Pixels:
     rgb = np.asarray(image.convert("RGB")) if isinstance(image, Image.Image) else image
-    if rgb.ndim == 2:
-        rgb = np.stack([rgb] * 3, axis=2)
-    return np.ascontiguousarray(rgb[:, :, ::-1])
+    conversion = cv2.COLOR_GRAY2BGR if rgb.ndim == 2 else cv2.COLOR_RGB2BGR
+    return np.asarray(cv2.cvtColor(rgb, conversion), dtype=np.uint8)
 
 
-def _look_again(engine: Any, bgr: Pixels, boxes: Sequence[TextBox]) -> list[TextBox]:  # noqa: ANN401
-    """The lines, those that may be a plate read a second time: few in a picture, so this costs little."""
-    again = [i for i, box in enumerate(boxes) if may_be_plate(box.text)]
-    if not again:
-        return list(boxes)
-    wider = engine.recognize_txt([wide_crop(bgr, boxes[i].polygon) for i in again])
-    read_again = dict(zip(again, zip(wider.txts, wider.scores, strict=True), strict=True))
-    return [better(box, *read_again[i]) if i in read_again else box for i, box in enumerate(boxes)]
+def _lines(bgr: Pixels, longest_side_px: int) -> list[TextBox]:
+    looks = ((polygon, *_read_line(crop(bgr, polygon))) for polygon in find(bgr, longest_side_px))
+    boxes = [
+        TextBox(text, confidence, polygon)
+        for polygon, text, confidence in looks
+        if text.strip() and confidence >= MIN_CONFIDENCE
+    ]
+    return [_look_again(bgr, box) if may_be_plate(box.text) else box for box in boxes]
+
+
+def _look_again(bgr: Pixels, box: TextBox) -> TextBox:
+    """The line, read from a wider crop too unless it is sure, and the better of both."""
+    if box.confidence >= SURE:
+        return box
+    return better(box, *_read_line(crop(bgr, box.polygon, (MARGIN_X, MARGIN_Y), CROP_HEIGHT_PX)))
 
 
 def may_be_plate(text: str) -> bool:
@@ -114,33 +91,61 @@ def may_be_plate(text: str) -> bool:
     return 5 <= len(characters) <= 10 and any(character.isdigit() for character in characters)
 
 
-def wide_crop(bgr: Pixels, polygon: Polygon) -> Pixels:
-    """The picture around a box, widened by the margins above, straightened and enlarged to CROP_HEIGHT_PX or more."""
-    top_left, top_right, bottom_right, bottom_left = polygon
-    along, down = (top_right - top_left), (bottom_left - top_left)
-    height = max(float(np.linalg.norm(down)), 1.0)
-    width = max(float(np.linalg.norm(along)), 1.0)
-    aside, above = along / width * height * MARGIN_X, down * MARGIN_Y
-    corners = np.array(
-        [
-            top_left - aside - above,
-            top_right + aside - above,
-            bottom_right + aside + above,
-            bottom_left - aside + above,
-        ],
-        dtype=np.float32,
+def crop(
+    bgr: Pixels, polygon: Polygon, margins: tuple[float, float] = (0.0, 0.0), height_px: int = READER_HEIGHT_PX
+) -> Pixels:
+    """The picture in a box, widened by margins (shares of its height), straightened, in the height given."""
+    top_left, top_right, bottom_right, bottom_left = _along_the_text(polygon)
+    along, down = top_right - top_left, bottom_left - top_left
+    width, height = (max(float(np.linalg.norm(side)), 1.0) for side in (along, down))
+    aside, above = along / width * height * margins[0], down * margins[1]
+    corners = (
+        top_left - aside - above,
+        top_right + aside - above,
+        bottom_right + aside + above,
+        bottom_left - aside + above,
     )
-    tall = max(CROP_HEIGHT_PX, round(height * (1 + 2 * MARGIN_Y)))
-    wide = max(1, round(tall * (width + 2 * MARGIN_X * height) / (height * (1 + 2 * MARGIN_Y))))
-    target = np.array([[0, 0], [wide, 0], [wide, tall], [0, tall]], dtype=np.float32)
-    transform = cv2.getPerspectiveTransform(corners, target)
-    straight = cv2.warpPerspective(bgr, transform, (wide, tall), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    wide = max(1, round(height_px * (width + 2 * margins[0] * height) / (height * (1 + 2 * margins[1]))))
+    if wide > LONG_PX:
+        wide = round(wide * LONG_SHARE)
+    target = np.array([[0, 0], [wide, 0], [wide, height_px], [0, height_px]], dtype=np.float32)
+    transform = cv2.getPerspectiveTransform(np.array(corners, dtype=np.float32), target)
+    straight = cv2.warpPerspective(
+        bgr, transform, (wide, height_px), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
     return np.asarray(straight, dtype=np.uint8)
+
+
+def _along_the_text(polygon: Polygon) -> Polygon:
+    """The corners from the one where the text begins on."""
+    width, height = (np.linalg.norm(polygon[i] - polygon[0]) for i in (1, 3))
+    return np.roll(polygon, -1, axis=0) if height >= UPRIGHT * width else polygon
+
+
+def _read_line(line: Pixels) -> tuple[str, float]:
+    """What a straightened line says, and how sure that is."""
+    wide = max(1, round(line.shape[1] * READER_HEIGHT_PX / line.shape[0]))
+    given = as_input(cv2.resize(line, (wide, READER_HEIGHT_PX)))
+    given = np.pad(given, ((0, 0), (0, 0), (0, 0), (0, max(0, ROOM_PX - wide))))
+    likely = models.session(models.READER).run(None, {"x": given})[0][0]
+    best = likely.argmax(axis=1)
+    # One character spans several steps; class 0 parts it from an equal one.
+    begins = np.flatnonzero((best != 0) & (best != np.concatenate([[0], best[:-1]])))
+    if not begins.size:
+        return "", 0.0
+    return "".join(_characters()[i] for i in best[begins]), float(likely[begins, best[begins]].mean())
+
+
+@cache
+def _characters() -> Sequence[str]:
+    """What each class of the reader's answer stands for."""
+    listed = models.session(models.READER).get_modelmeta().custom_metadata_map["character"]
+    return ("", *listed.splitlines(), " ")
 
 
 def better(box: TextBox, wider_text: str, wider_confidence: float) -> TextBox:
     """The reading to keep: the wider one if it only adds characters at the ends, else the surer of the two."""
     completes = len(wider_text) > len(box.text) and box.text in wider_text and wider_confidence >= MIN_CONFIDENCE
     if completes or (len(wider_text) >= len(box.text) and wider_confidence > box.confidence):
-        return TextBox(wider_text, wider_confidence, box.polygon)
+        return replace(box, text=wider_text, confidence=wider_confidence)
     return box

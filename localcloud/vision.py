@@ -58,7 +58,7 @@ def faults(text: str) -> Iterator[grpc.StatusCode]:
 
 
 class Annotator:
-    """The handler of the method; its calls run on the threads of one pool, each with an OCR engine of its own."""
+    """The handler of the method; its calls run on the threads of one pool."""
 
     def __init__(self, storage_url: str | None, failures: Iterator[grpc.StatusCode]) -> None:
         self._storage_url = storage_url
@@ -141,8 +141,9 @@ def decoded(content: bytes) -> Image.Image:
 async def serving(args: ServiceArgs) -> AsyncIterator[None]:
     annotator = Annotator(os.environ.get("STORAGE_EMULATOR_HOST"), faults(os.environ.get(FAULTS_VARIABLE, "")))
     threads = int(os.environ.get(THREADS_VARIABLE, "2"))
-    # A thread loads its models before its first call, so the first answer already proves that the models are there.
-    pool = ThreadPoolExecutor(threads, initializer=ocr.warm_up)
+    # The models are loaded before the first call, so the first answer already proves that they are there.
+    await asyncio.to_thread(ocr.warm_up)
+    pool = ThreadPoolExecutor(threads)
     options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MAX_REQUEST_BYTES)]
     server = grpc.server(pool, options=options)
     method = grpc.unary_unary_rpc_method_handler(

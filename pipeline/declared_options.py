@@ -73,7 +73,7 @@ def _add_attributes(group: argparse._ArgumentGroup) -> None:
 
 def _add_files(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("files instead of Pub/Sub")
-    group.add_argument("--input", help="file or pattern, local or gs://, of JSON lines, .gz or not")
+    group.add_argument("--input", help="file or pattern, local or gs://, of JSON lines, .gz or not, or of Parquet")
     group.add_argument("--output_dir", help="folder for sightings, passages, fines, rejected and summary.json")
 
 

@@ -31,6 +31,7 @@ from pipeline.enforcement.sections import Network
 from pipeline.enforcement.survey import SectionError
 from pipeline.option_values import OptionError
 from pipeline.packets import keys
+from pipeline.transforms import parquet
 
 _log = logging.getLogger(__name__)
 LOCAL_RUNNERS = ("DirectRunner", "BundleBasedDirectRunner", "FnApiRunner", "PrismRunner")
@@ -254,6 +255,8 @@ def _input(own: SectionSpeedOptions, project: str | None, *, streaming: bool) ->
         raise OptionError(f"--input: {pattern} cannot be read: {error}") from error
     if not found or os.path.isdir(pattern):
         raise OptionError(f"--input: found no file at {pattern}; allowed: existing files, local or gs://")
+    if pattern.endswith(parquet.SUFFIX) and (mistake := parquet.mistake([file.path for file in found])):
+        raise OptionError(f"--input: {mistake}")
     return pattern
 
 

@@ -18,6 +18,8 @@ from pipeline.bounded_runner import BoundedRunner
 from pipeline.local_runner import LocalRunner
 from pipeline.options import Settings
 
+NEW_OBJECTS = 50_000  # before the garbage collector looks at them: blocks of data hold thousands that make no cycles
+
 
 def run_pipeline(options: PipelineOptions, settings: Settings, build: Callable[[beam.Pipeline], object]) -> int:
     """Build and run; wait for the end, but not for Dataflow's. The exit status: 0, or 1 if the run failed."""
@@ -31,6 +33,7 @@ def run_pipeline(options: PipelineOptions, settings: Settings, build: Callable[[
     pipeline = beam.Pipeline(runner=_runner(options, streaming=settings.streaming), options=options)
     build(pipeline)
     gc.freeze()  # what is loaded by now stays: the garbage collector need not look at it again and again
+    gc.set_threshold(NEW_OBJECTS)
     with job_server.mistakes_told(options):
         result = pipeline.run()
     if settings.streaming:

@@ -48,14 +48,25 @@ def filled(hint: Any, name: str) -> Any:  # noqa: ANN401 (a type expression, a v
     """A value of a type, in which nothing is absent; a text is the name of its field."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
-        return filled(args[0], name)
+        return _allowed(filled(args[0], name), args[1])
     if origin in (types.UnionType, typing.Union):
         return filled(next(option for option in args if option is not types.NoneType), name)
-    if origin is tuple:
-        return tuple(filled(arg, name) for arg in args if arg is not Ellipsis)
+    if origin in (tuple, list):
+        return origin(filled(arg, name) for arg in args if arg is not Ellipsis)
+    if origin is typing.Literal:
+        return args[0]
     if origin is dict:
         return {name: filled(args[1], name)}
     return _filled_class(hint, name)
+
+
+def _allowed(value: Any, meta: object) -> Any:  # noqa: ANN401 (a value)
+    """The nearest value that the field takes."""
+    if not isinstance(meta, msgspec.Meta):
+        return value
+    if meta.pattern is not None:
+        return f"gs://{value}/{value}"
+    return value if meta.le is None else min(value, meta.le)
 
 
 def _filled_class(kind: type[Any], name: str) -> Any:  # noqa: ANN401 (a value of it)

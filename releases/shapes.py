@@ -12,10 +12,17 @@ from typing import Any
 import msgspec
 from google.cloud.bigquery import SchemaField
 
-from pipeline.enforcement import intake, model, records, revisions
+from pipeline.enforcement import intake, lines, model, records, revisions, shares
 from pipeline.warehouse import columns, tables
 
-MODULES = (model, intake, revisions, records)  # whatever is stored, sent or kept as state is a record of these
+MODULES = (
+    model,
+    lines,
+    intake,
+    shares,
+    revisions,
+    records,
+)  # whatever is stored, sent or kept as state is a record of these
 
 
 class Field(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import __main__ as bench_main
-from bench import check, comparison, measured, oracle, participants, plot, table
+from bench import check, comparison, measured, ocr, oracle, participants, plot, table
 from bench.comparison import Result, Row
 from bench.measured import Used
 from bench.oracle import Passage
@@ -298,3 +298,13 @@ def test_check_fails_for_wrong_passages(small, tmp_path, monkeypatch, capsys, lo
 
 def test_there_is_a_kept_ratio():
     assert 0 < check.kept_ratio() < 10
+
+
+# --- the reader of plates
+
+
+def test_reader_is_measured_with_what_it_read():
+    result = ocr.measure(3)
+    assert result["pictures"] == 3
+    assert result["read_exactly"] == 1
+    assert result["pictures_per_cpu_s"] > 0

@@ -20,7 +20,7 @@ from apache_beam.io.filesystem import BeamIOError
 from pipeline import bounded_runner, earlier_results, secret
 from pipeline.enforcement.records import Fine
 from pipeline.jobs import main
-from pipeline.transforms import sources
+from pipeline.transforms import blocks
 from pipeline.transforms.sinks import Recorder
 
 T0_S = 1_776_000_000
@@ -258,7 +258,7 @@ def test_two_files_by_pattern_give_the_same(plain):
 @pytest.mark.parametrize("block_bytes", [1, 100])
 def test_size_of_the_blocks_changes_nothing(monkeypatch, plain, block_bytes):
     Path("in.ndjson").write_bytes(b"\r\n".join(traffic()))
-    monkeypatch.setattr(sources, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", block_bytes)
     found = run()
     assert found.summary == plain.summary
     assert sorted(map(str, found.sightings)) == sorted(map(str, plain.sightings))
@@ -278,7 +278,7 @@ def test_place_in_the_file_names_and_orders_what_has_neither_id_nor_time(monkeyp
     monkeypatch.setattr("pipeline.options.time.time_ns", lambda: T0_S * 1_000_000_000)
     Path("in.ndjson").write_bytes(b"\n".join(bare_lines()))
     whole = run("--privacy=off")
-    monkeypatch.setattr(sources, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", block_bytes)
     cut = run("--privacy=off")
     assert {name: sorted(text.splitlines()) for name, text in cut.text.items()} == {
         name: sorted(text.splitlines()) for name, text in whole.text.items()

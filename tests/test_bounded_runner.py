@@ -21,7 +21,7 @@ from test_bounded_job import SECRET, SECTIONS, Results, run, traffic
 from pipeline import bounded_runner, running, secret
 from pipeline.bounded_runner import BoundedRunner
 from pipeline.jobs import main
-from pipeline.transforms import sources
+from pipeline.transforms import blocks
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def small_bundles(monkeypatch):
     """So that a small run has many of everything, and all of it in files."""
     monkeypatch.setattr(bounded_runner, "BUNDLE_BYTES", 2000)
     monkeypatch.setattr(bounded_runner, "IN_MEMORY_BYTES", 1)
-    monkeypatch.setattr(sources, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1000)
 
 
 def test_results_are_those_of_beams_own_engine(monkeypatch, small_bundles):

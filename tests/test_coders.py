@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline import options, secret
 from pipeline.enforcement import intake, model, records, revisions
+from pipeline.enforcement.lines import PlainWire
 from pipeline.jobs import section_speed
 from pipeline.transforms.coders import RECORD_TYPES, StructCoder
 
@@ -24,18 +25,22 @@ BASE = {
     bool: st.booleans(),
     bytes: st.binary(max_size=6),
     type(None): st.none(),
-}
+    PlainWire: st.sampled_from([
+        PlainWire(vehicle_id="A", event_id="e", camera_id="G", timestamp="t"),
+        PlainWire(vehicle_id="A", event_id="e", camera_id="G", timestamp="t", location=(40.5, -73.5), lane=2),
+    ]),  # its fields have limits
+}  # fmt: skip
 
 
 def values(hint: object) -> st.SearchStrategy:
     """Any value of a field's type."""
+    if hint in BASE:
+        return BASE[hint]
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         fields = {
             field.name: st.deferred(lambda field=field: values(field.type)) for field in msgspec.structs.fields(hint)
         }
         return st.builds(hint, **fields)
-    if hint in BASE:
-        return BASE[hint]
     if isinstance(hint, type) and issubclass(hint, str):
         return st.sampled_from(list(hint))
     import types
@@ -51,6 +56,8 @@ def values(hint: object) -> st.SearchStrategy:
         return st.lists(values(arguments[0]), max_size=2).map(tuple)
     if origin is tuple:
         return st.tuples(*(values(argument) for argument in arguments))
+    if origin is list:
+        return st.lists(values(arguments[0]), max_size=2)
     if origin is dict:
         return st.dictionaries(values(arguments[0]), values(arguments[1]), max_size=2)
     raise TypeError(hint)

@@ -16,7 +16,7 @@ from pipeline.enforcement.model import Case, Passage, Passages
 from pipeline.enforcement.records import Fine, Verdict
 from pipeline.enforcement.sections import Section
 from pipeline.transforms.commit import SHARES, Commit, by_share
-from pipeline.transforms.judge import part, passage_id
+from pipeline.transforms.judge import Part, passage_id
 
 SECTION = Section("s", 40.0)
 PASSAGE = Passage("p", "s", "ABC1234", 40.0, 1_776_000_000_000_000, 1_776_000_020_000_000, 2)
@@ -31,10 +31,10 @@ VERDICTS = [Verdict(*evidence.judge(case, SECTION)) for case in CASES]
 def pairs(pipeline: beam.Pipeline, found: beam.PCollection) -> beam.PCollection:
     """The ids and revisions of what comes out, each passage beside the fine that came with it."""
     final = found | "Commit" >> Commit(passage_id)
-    parted = final | "Part" >> beam.FlatMap(part).with_outputs("fines", main="passages")
+    parted = final | "Part" >> beam.ParDo(Part()).with_outputs("fines", main="passages")
     assert final.windowing.is_default(), "what follows must not wait for a trigger of this step's"
     parted.passages.element_type, parted.fines.element_type = Passages, Fine
-    passages = parted.passages | beam.Map(lambda one: (one.passages[0].passage_id, one.passages[0].revision))
+    passages = parted.passages | beam.FlatMap(lambda all_: [(one.passage_id, one.revision) for one in all_.passages])
     fines = parted.fines | "Ids" >> beam.Map(lambda fine: (fine.passage_id, fine.revision))
     return (passages, fines) | beam.Flatten()
 

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
@@ -26,6 +27,13 @@ def plate(text="KJR 4821", size=(480, 320)):
     draw = ImageDraw.Draw(image)
     draw.rectangle((90, 120, 390, 210), fill="white")
     draw.text((115, 130), text, font=ImageFont.load_default(52), fill=(10, 10, 80))
+    return image
+
+
+def written(line, at=(10, 100)):
+    """A white picture with a line of text."""
+    image = Image.new("RGB", (960, 260), "white")
+    ImageDraw.Draw(image).text(at, line, font=ImageFont.load_default(24), fill="black")
     return image
 
 
@@ -199,6 +207,26 @@ class TestReading:
         assert 300 < right < 390
         assert 110 < top < 150
         assert 160 < bottom < 215
+
+    def test_text_that_runs_upwards_is_read(self):
+        (box,) = ocr.read(plate().transpose(Image.Transpose.ROTATE_90))
+        assert box.text.endswith("4821")
+        assert np.ptp(box.polygon[:, 1]) > 3 * np.ptp(box.polygon[:, 0])
+
+    def test_long_line_is_read_to_its_end(self):
+        line = "SECTION 12 NORTHBOUND CAMERA G1 LANE 3 SEQUENCE 000481516 SPEED 62"
+        assert [box.text.replace(" ", "") for box in ocr.read(written(line))] == [line.replace(" ", "")]
+
+    def test_lines_come_from_top_to_bottom_and_from_left_to_right(self):
+        image = written("LEFT", at=(30, 60))
+        for text, at in (("RIGHT", (420, 66)), ("BELOW", (30, 200)), ("ABOVE", (300, 8))):
+            ImageDraw.Draw(image).text(at, text, font=ImageFont.load_default(32), fill="black")
+        assert [box.text for box in ocr.read(image)] == ["ABOVE", "LEFT", "RIGHT", "BELOW"]
+
+    def test_threads_read_alike_at_the_same_time(self):
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(ocr.read, [plate(), plate("APX 3905")] * 4))
+        assert [box.text for boxes in found for box in boxes] == ["KJR 4821", "APX 3905"] * 4
 
     def test_words_share_a_box_in_proportion_to_their_letters(self):
         box = TextBox("AB CDE", 0.9, np.array([[0, 0], [60, 0], [60, 10], [0, 10]], dtype=float))

@@ -88,6 +88,15 @@ def test_every_case_comes_out_once(monkeypatch):
     assert max(map(len, client.calls)) <= MAX_BATCH
 
 
+@pytest.mark.parametrize("confidence", [None, 0.99], ids=["unstated", "sure"])
+def test_clean_case_asks_vision_for_one_picture(monkeypatch, confidence):
+    """Vision is paid by the picture."""
+    cases = [case(number, claimed_confidence=confidence) for number in range(MAX_BATCH + 1)]
+    _, client = read(monkeypatch, each(answer(word(PLATE))), *cases)
+    asked = [url.partition("-")[0] for urls in client.calls for url in urls]
+    assert sorted(asked) == sorted(f"gs://e/{number}" for number in range(MAX_BATCH + 1))
+
+
 @pytest.mark.parametrize("failure", [exceptions.InvalidArgument("no"), exceptions.PermissionDenied("no"), ValueError()])
 def test_call_that_fails_loses_no_case(monkeypatch, failure):
     def fail(_: object) -> None:

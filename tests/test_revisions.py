@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from test_policy import decide
 
-from pipeline.enforcement import passages, policy, revisions
+from pipeline.enforcement import passages, policy, records, revisions
 from pipeline.enforcement.model import Outcome, Passage, Reason, Session, Sighting
 from pipeline.enforcement.revisions import Change, History
 from pipeline.enforcement.sections import Section
@@ -234,3 +235,56 @@ def test_looks_at_two_sessions_do_not_mix(first, second):
     changes, history = revisions.revise(history, look(*other))
     assert [change.passage for change in changes] == list(look(*other).passages)
     assert revisions.revise(history, look(*one))[0] == []
+
+
+# --- what is kept of them
+
+
+def as_stored(change: Change) -> tuple[object, ...]:
+    """What tables and messages tell of a change."""
+    bare = replace(change.passage, entry=None, exit=None)
+    return bare, records.last_coordinates(change.passage), change.withdraws
+
+
+def of_earlier_release(history: History, passed_on: dict[str, Passage]) -> History:
+    """The same history, with whole passages."""
+    return tuple(replace(old, passage=passed_on[old.passage.passage_id], evidence=b"") for old in history)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.permutations(range(7)), TIMES, st.lists(st.integers(1, 3), min_size=7, max_size=7))
+def test_history_of_whole_passages_gives_the_same_changes(order, times, sizes):
+    arriving = [replace(seen(*times[index]), location=(40.0, -73.0 - index)) for index in order if index < len(times)]
+    kept: History = ()
+    whole: History = ()
+    passed_on: dict[str, Passage] = {}
+    held: list[Sighting] = []
+    for size in sizes:
+        held, arriving = held + arriving[:size], arriving[size:]
+        (changes, kept), (same, _) = (revisions.revise(history, look(*held)) for history in (kept, whole))
+        assert list(map(as_stored, changes)) == list(map(as_stored, same))
+        passed_on |= {change.passage.passage_id: change.passage for change in changes}
+        whole = of_earlier_release(kept, passed_on)
+
+
+def test_passage_that_is_superseded_is_told_whole():
+    early, late = (replace(seen(0, at_s), location=(40.0, -73.0)) for at_s in (0, 5))
+    _, second = looks([late], [early, late])
+    (gone,) = [change.passage for change in second if Reason.SUPERSEDED in change.passage.reasons]
+    assert (gone.section_id, gone.vehicle_id, records.last_coordinates(gone)) == ("s", "A", (40.0, -73.0))
+
+
+@pytest.mark.parametrize("field", ["image_url", "plate", "plate_confidence"])
+def test_other_evidence_of_the_same_passage_is_a_change(field):
+    shown = replace(FAST_OUT, image_url="gs://b/1", plate="A", plate_confidence=0.5)
+    other = replace(shown, **{field: 0.9 if field == "plate_confidence" else "gs://b/2"})
+    assert [change.passage.revision for change in looks([IN, shown], [IN, other])[1]] == [2]
+
+
+def test_history_keeps_little_more_than_half_of_a_passage_with_its_sightings():
+    told = {"location": (40.735180, -73.980110), "plate": "HGR0701", "plate_region": "US-NY", "plate_confidence": 0.9}
+    told |= {"vehicle_class": "car", "lane": 0, "image_url": "gs://cameras/FIRST-20/69a589d0-1-000001.jpg"}
+    session = look(replace(IN, **told), replace(FAST_OUT, **told))
+    _, history = revisions.revise((), session)
+    encoded = [len(msgspec.msgpack.encode(one)) for one in (history, session.passages)]
+    assert encoded[0] < encoded[1] * 0.6

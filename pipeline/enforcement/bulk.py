@@ -1,46 +1,101 @@
-"""The passages of many vehicles at once.
+"""The passages of many vehicles at once, measured and decided.
 
 Most sessions are plain: some or all cameras of the section, passed once and in driving order, at times that the cameras
-told, by a vehicle of one region. Those are found and measured as arrays; each other session, whatever is unusual about
-it, is left to passages.py, which also says what a plain one must give: that nobody can tell which way a session went is
-proven by a property test.
+told, by a vehicle of one region. Those are found and measured as arrays, and what is settled about them is written down
+as records; a suspected violation becomes a passage with its two sightings. Each other session, whatever is unusual
+about it, is left to passages.py and policy.py, which also say what a plain one must give: that nobody can tell which
+way a session went is proven by a property test.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.enforcement import passages, speed
-from pipeline.enforcement.intake import Located
+from pipeline.enforcement import lines, model, passages, policy, records, speed
 from pipeline.enforcement.model import Basis, Outcome, Passage, Reason, Sighting, passage_id
+from pipeline.enforcement.policy import Policy
 from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
-from pipeline.enforcement.sections import Section
+from pipeline.enforcement.records import PassageRecord
+from pipeline.enforcement.sections import Network, Section
+from pipeline.enforcement.shares import Share
+from pipeline.enforcement.times import rfc3339_of_all
 
 Numbers = npt.NDArray[np.int64]
 Truths = npt.NDArray[np.bool_]
 NO_CAMERA = -1  # of a track, whose section has no surveyed length
+PASSAGES_AT_ONCE = 4000
 
 
 class Roads:
-    """Sections with their measures as arrays, in the order of their numbers."""
+    """Sections with their measures as arrays, in the order of their numbers, and what decides there."""
 
-    def __init__(self, sections: Mapping[str, Section]) -> None:
-        self.sections = tuple(sections.values())
-        self.numbers = {section_id: number for number, section_id in enumerate(sections)}
-        self.distance_m = np.array([section.distance_m for section in self.sections])
-        self.shortest_m = np.array([speed.shortest_m(section.distance_m, section.errors) for section in self.sections])
-        self.time_error_s = np.array([section.errors.time_s for section in self.sections])
-        self.exit_number = np.array([len(section.cameras) - 1 for section in self.sections])
+    def __init__(self, network: Network, policies: Mapping[str, Policy], tolerance_kmh: float = 0.0) -> None:
+        self.sections = sections = tuple(network.sections.values())
+        self.policies, self.tolerance_kmh = tuple(policies[name] for name in network.sections), tolerance_kmh
+        self.distance_m = np.array([section.distance_m for section in sections])
+        self.shortest_m = np.array([speed.shortest_m(section.distance_m, section.errors) for section in sections])
+        self.time_error_s = np.array([section.errors.time_s for section in sections])
+        self.exit_number = np.array([len(section.cameras) - 1 for section in sections])
+        self.places = places = lines.Places(network)
+        number_of = {section_id: number for number, section_id in enumerate(network.sections)}
+        at_place = [(camera, number_of[name]) for camera, names in places.numbers for name in names]
+        self.sections_at = np.array([len(names) for names in places.section_ids], np.int64)
+        self.section_at = np.array([number for _, number in at_place], np.int64)
+        self.camera_at = np.array([self._camera_number(camera, number) for camera, number in at_place], np.int64)
+
+    def _camera_number(self, camera_id: str | None, section: int) -> int:
+        return NO_CAMERA if camera_id is None else self.sections[section].cameras.index(camera_id)
+
+
+class Found(NamedTuple):
+    """What is settled about passages, and the passages that are suspected."""
+
+    settled: list[PassageRecord]
+    suspected: list[Passage]
+
+
+class _Rows:
+    """The sightings of a share (n), a column each; the plain ones come first."""
+
+    def __init__(self, roads: Roads, shares: Sequence[Share], pseudonyms: Pseudonyms) -> None:
+        self._lines = list(chain.from_iterable(share.lines for share in shares))
+        self._others = [one.sighting for share in shares for one in share.located]
+        ids = (
+            roads.places.numbers[one.sighting.camera_id, one.section_ids] for share in shares for one in share.located
+        )
+        self.places = _joined((share.places for share in shares), ids)
+        self.times_us = _joined((share.times_us for share in shares), (other.time_us for other in self._others))
+        self.vehicle_ids = _chained((share.vehicle_ids for share in shares), (one.vehicle_id for one in self._others))
+        names = (pseudonyms.of(other.vehicle_id, other.time_us) for other in self._others)
+        self.names = _chained((share.names for share in shares), names)
+        self.regions = _chained((share.regions for share in shares), (other.plate_region for other in self._others))
+        self.locations = _chained((share.locations for share in shares), (other.location for other in self._others))
+        self.timed = np.array([True] * len(self._lines) + [other.timed for other in self._others])
+
+    def sighting(self, index: int) -> Sighting:
+        """One of them, whole."""
+        if index >= len(self._lines):
+            return self._others[index - len(self._lines)]
+        return lines.read(self._lines[index], int(self.times_us[index]), self.locations[index])
+
+
+def _joined(plain: Iterable[bytes], others: Iterable[int]) -> Numbers:
+    return np.concatenate([np.frombuffer(b"".join(plain), np.int64), np.array(list(others), np.int64)])
+
+
+def _chained(plain: Iterable[Iterable[Any]], others: Iterable[Any]) -> list[Any]:
+    return [*chain.from_iterable(plain), *others]
 
 
 class _Seen(NamedTuple):
     """Sightings (n) in the sections they count for, by section, vehicle and time."""
 
-    sighting: Numbers  # its index
+    row: Numbers
     section: Numbers
     vehicle: Numbers
     time_us: Numbers
@@ -58,63 +113,53 @@ class _Sessions(NamedTuple):
     from_entry: Truths
     to_exit: Truths
 
-    def spans(self, which: Truths) -> Iterator[tuple[int, int]]:
-        """Starts and ends of some of them."""
-        return zip(self.start[which].tolist(), self.end[which].tolist(), strict=True)
 
-
-def measure(
-    roads: Roads, located: Iterable[Located], gap_us: int, pseudonyms: Pseudonyms = IN_CLEAR
-) -> Iterator[Passage]:
-    """The passages, undecided, of all sightings of some vehicles. A session ends where its vehicle is unseen for a gap;
-    two sightings exactly one gap apart are two sessions."""
-    found = list(located)
-    sightings = [one.sighting for one in found]
-    seen = _in_sections(roads, sightings, [one.section_ids for one in found])
-    if not len(seen.sighting):
+def measure(roads: Roads, shares: Sequence[Share], gap_us: int, pseudonyms: Pseudonyms = IN_CLEAR) -> Iterator[Found]:
+    """The passages of all sightings of some vehicles. A session ends where its vehicle is unseen for a gap; two
+    sightings exactly one gap apart are two sessions."""
+    rows = _Rows(roads, shares, pseudonyms)
+    if not len(rows.places):
         return
+    seen = _in_sections(roads, rows)
     sessions = _sessions(roads, seen, gap_us)
-    yield from _whole(roads, sightings, seen, sessions, pseudonyms)
-    yield from _halves(roads, sightings, seen, sessions, pseudonyms)
-    for start, end in sessions.spans(~sessions.plain):
-        section = roads.sections[seen.section[start]]
-        session = [sightings[index] for index in seen.sighting[start:end].tolist()]
-        yield from passages.measure(section, session[0].vehicle_id, session, pseudonyms).passages
+    whole = sessions.plain & sessions.from_entry & sessions.to_exit
+    share = _Measuring(roads, rows, seen, pseudonyms)
+    ways = ((whole, share.whole), (sessions.plain & ~whole, share.half), (~sessions.plain, share.other))
+    for which, measured in ways:
+        for part in _parts(which):
+            yield measured(sessions.start[part], sessions.end[part] - 1)
 
 
-def _in_sections(roads: Roads, sightings: Sequence[Sighting], section_ids: Sequence[tuple[str, ...]]) -> _Seen:
+def _parts(which: Truths) -> Iterator[Numbers]:
+    chosen = np.flatnonzero(which)
+    return (chosen[start : start + PASSAGES_AT_ONCE] for start in range(0, len(chosen), PASSAGES_AT_ONCE))
+
+
+def _in_sections(roads: Roads, rows: _Rows) -> _Seen:
     """A sighting stands here once for each of its sections."""
-    cameras = [sighting.camera_id for sighting in sightings]
-    places, place = _coded(zip(cameras, section_ids, strict=True))
-    shared = np.array([len(ids) for _, ids in places], dtype=np.int64)
-    sections = np.array([roads.numbers[name] for _, ids in places for name in ids], dtype=np.int64)
-    numbers = np.array([_number(roads, camera, name) for camera, ids in places for name in ids], dtype=np.int64)
-    times = np.fromiter((sighting.time_us for sighting in sightings), np.int64, len(sightings))
-    vehicles = _coded(sighting.vehicle_id for sighting in sightings)[1]
-    regions = _coded(sighting.plate_region for sighting in sightings)[1]
-    timed = np.fromiter((sighting.timed for sighting in sightings), np.bool_, len(sightings))
-
-    counts = shared[place]
-    first = (np.cumsum(shared) - shared)[place]
+    vehicles, regions = _coded(rows.vehicle_ids), _coded(rows.regions)
+    counts = roads.sections_at[rows.places]
+    first = (np.cumsum(roads.sections_at) - roads.sections_at)[rows.places]
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     entry = np.repeat(first, counts) + within
-    row = np.repeat(np.arange(len(sightings)), counts)
-    order = np.lexsort((times[row], vehicles[row], sections[entry]))
+    row = np.repeat(np.arange(len(counts)), counts)
+    order = np.lexsort((rows.times_us[row], vehicles[row], roads.section_at[entry]))
     row, entry = row[order], entry[order]
-    return _Seen(row, sections[entry], vehicles[row], times[row], numbers[entry], regions[row], timed[row])
+    return _Seen(
+        row,
+        roads.section_at[entry],
+        vehicles[row],
+        rows.times_us[row],
+        roads.camera_at[entry],
+        regions[row],
+        rows.timed[row],
+    )
 
 
-def _coded(values: Iterable[Any]) -> tuple[list[Any], Numbers]:
-    """The different values, and for each value its number among them."""
+def _coded(values: Iterable[Any]) -> Numbers:
+    """For each value its number among the different ones."""
     known: dict[Any, int] = {}
-    codes = [known.setdefault(value, len(known)) for value in values]
-    return list(known), np.array(codes, dtype=np.int64)
-
-
-def _number(roads: Roads, camera_id: str | None, section_id: str) -> int:
-    if camera_id is None:
-        return NO_CAMERA
-    return roads.sections[roads.numbers[section_id]].cameras.index(camera_id)
+    return np.array([known.setdefault(value, len(known)) for value in values], dtype=np.int64)
 
 
 def _sessions(roads: Roads, seen: _Seen, gap_us: int) -> _Sessions:
@@ -131,71 +176,160 @@ def _sessions(roads: Roads, seen: _Seen, gap_us: int) -> _Sessions:
     return _Sessions(start, end, plain, seen.camera[start] == 0, to_exit)
 
 
-def _whole(
-    roads: Roads, sightings: Sequence[Sighting], seen: _Seen, sessions: _Sessions, pseudonyms: Pseudonyms
-) -> Iterator[Passage]:
-    """Plain sessions from entry to exit."""
-    which = sessions.plain & sessions.from_entry & sessions.to_exit
-    start, last = sessions.start[which], sessions.end[which] - 1
-    number = seen.section[start]
-    distance_m, travel_time_s = roads.distance_m[number], (seen.time_us[last] - seen.time_us[start]) / 1_000_000
-    columns = (
-        number,
-        seen.sighting[start],
-        seen.sighting[last],
-        last - start + 1,
-        distance_m,
-        travel_time_s,
-        speed.average_speed_kmh(distance_m, travel_time_s),
-        speed.average_speed_kmh(roads.shortest_m[number], travel_time_s + roads.time_error_s[number]),
-    )
-    for at, first, final, n, length_m, taken_s, avg_kmh, min_kmh in zip(
-        *(column.tolist() for column in columns), strict=True
-    ):
-        section, entry, leaving = roads.sections[at], sightings[first], sightings[final]
-        name = pseudonyms.of(entry.vehicle_id, entry.time_us)
-        yield Passage(  # by place: names would cost more than the measurement
-            passage_id(section.section_id, name, entry.time_us),
-            section.section_id,
-            entry.vehicle_id,
-            section.limit_kmh,
-            entry.time_us,
-            leaving.time_us,
-            n,
-            1,
-            length_m,
-            taken_s,
-            avg_kmh,
-            Basis.DISTANCE_TIME,
-            False,
-            None,
-            (),
-            entry,
-            leaving,
-            min_kmh,
-            section.errors,
+class _One(NamedTuple):
+    """A session: its section's number, the rows of its first and last sighting, how many it has, and its identity."""
+
+    section: int
+    first: int
+    last: int
+    n_sightings: int
+    name: str
+    passage_id: str
+    first_time: str
+    last_time: str
+
+
+class _Terms(NamedTuple):
+    """What was measured of a session."""
+
+    distance_m: float
+    travel_time_s: float
+    avg_speed_kmh: float
+    min_speed_kmh: float
+
+
+class _Measuring:
+    """Measures sessions of a share, given by the places of their first and last sightings in _Seen."""
+
+    def __init__(self, roads: Roads, rows: _Rows, seen: _Seen, pseudonyms: Pseudonyms) -> None:
+        self._roads, self._rows, self._seen, self._pseudonyms = roads, rows, seen, pseudonyms
+
+    def whole(self, first: Numbers, last: Numbers) -> Found:
+        """Plain sessions from entry to exit."""
+        found = Found([], [])
+        for session, terms in zip(self._sessions(first, last), self._terms(first, last), strict=True):
+            section, applied = self._roads.sections[session.section], self._roads.policies[session.section]
+            counted_kmh = applied.counted_kmh(terms.min_speed_kmh)
+            if applied.is_over(counted_kmh, section.limit_kmh + self._roads.tolerance_kmh):
+                suspected = self._suspected(section, session, terms)
+                found.suspected.append(policy.decide(suspected, applied, self._roads.tolerance_kmh))
+            else:
+                found.settled.append(self._clear(section, session, terms, applied.name or None, counted_kmh))
+        return found
+
+    def half(self, first: Numbers, last: Numbers) -> Found:
+        """Plain sessions without entry, exit, or both."""
+        from_entry = self._seen.camera[first] == 0
+        to_exit = self._seen.camera[last] == self._roads.exit_number[self._seen.section[first]]
+        ends = zip(from_entry.tolist(), to_exit.tolist(), strict=True)
+        return Found([self._half(one, *held) for one, held in zip(self._sessions(first, last), ends, strict=True)], [])
+
+    def other(self, first: Numbers, last: Numbers) -> Found:
+        """Sessions that are looked at one by one."""
+        settled: list[Passage] = []
+        suspected: list[Passage] = []
+        for start, end in zip(first.tolist(), (last + 1).tolist(), strict=True):
+            number = self._seen.section[start]
+            session = [self._rows.sighting(row) for row in self._seen.row[start:end].tolist()]
+            section, vehicle_id = self._roads.sections[number], session[0].vehicle_id
+            for passage in passages.measure(section, vehicle_id, session, self._pseudonyms).passages:
+                decided = policy.decide(passage, self._roads.policies[number], self._roads.tolerance_kmh)
+                (suspected if policy.is_suspected(decided) else settled).append(decided)
+        return Found(records.passage_records(settled, self._pseudonyms), suspected)
+
+    def _sessions(self, first: Numbers, last: Numbers) -> Iterator[_One]:
+        seen, names, sections = self._seen, self._rows.names, self._roads.sections
+        numbers = (seen.section[first], seen.row[first], seen.row[last], last - first + 1, seen.time_us[first])
+        times = (rfc3339_of_all(seen.time_us[first]), rfc3339_of_all(seen.time_us[last]))
+        for section, begins, ends, n, first_us, first_time, last_time in zip(
+            *(column.tolist() for column in numbers), *times, strict=True
+        ):
+            name = names[begins]
+            identity = passage_id(sections[section].section_id, name, first_us)
+            yield _One(section, begins, ends, n, name, identity, first_time, last_time)
+
+    def _terms(self, first: Numbers, last: Numbers) -> Iterator[_Terms]:
+        roads, number = self._roads, self._seen.section[first]
+        distance_m, travel_time_s = (
+            roads.distance_m[number],
+            (self._seen.time_us[last] - self._seen.time_us[first]) / 1_000_000,
         )
+        terms = (
+            distance_m,
+            travel_time_s,
+            speed.average_speed_kmh(distance_m, travel_time_s),
+            speed.average_speed_kmh(roads.shortest_m[number], travel_time_s + roads.time_error_s[number]),
+        )
+        return map(_Terms._make, zip(*(term.tolist() for term in terms), strict=True))
 
-
-def _halves(
-    roads: Roads, sightings: Sequence[Sighting], seen: _Seen, sessions: _Sessions, pseudonyms: Pseudonyms
-) -> Iterator[Passage]:
-    """Plain sessions without entry, exit, or both."""
-    for start, end in sessions.spans(sessions.plain & ~(sessions.from_entry & sessions.to_exit)):
-        section = roads.sections[seen.section[start]]
-        first, last = sightings[seen.sighting[start]], sightings[seen.sighting[end - 1]]
-        entry = first if seen.camera[start] == 0 else None
-        leaving = last if seen.camera[end - 1] == len(section.cameras) - 1 else None
-        yield Passage(
-            passage_id(section.section_id, pseudonyms.of(first.vehicle_id, first.time_us), first.time_us),
-            section.section_id,
-            first.vehicle_id,
-            section.limit_kmh,
-            first.time_us,
-            last.time_us,
-            end - start,
-            outcome=Outcome.UNMEASURABLE,
-            reasons=(Reason.ENTRY_MISSING,) * (entry is None) + (Reason.EXIT_MISSING,) * (leaving is None),
+    def _suspected(self, section: Section, session: _One, terms: _Terms) -> Passage:
+        entry, leaving = self._rows.sighting(session.first), self._rows.sighting(session.last)
+        return Passage(
+            passage_id=session.passage_id,
+            section_id=section.section_id,
+            vehicle_id=entry.vehicle_id,
+            limit_kmh=section.limit_kmh,
+            first_us=entry.time_us,
+            last_us=leaving.time_us,
+            n_sightings=session.n_sightings,
+            distance_m=terms.distance_m,
+            travel_time_s=terms.travel_time_s,
+            avg_speed_kmh=terms.avg_speed_kmh,
+            basis=Basis.DISTANCE_TIME,
             entry=entry,
             exit=leaving,
+            min_speed_kmh=terms.min_speed_kmh,
+            errors=section.errors,
+        )
+
+    def _clear(
+        self, section: Section, session: _One, terms: _Terms, policy_name: str | None, counted_kmh: float
+    ) -> PassageRecord:
+        """By place: names would cost more than the measurement."""
+        return PassageRecord(
+            session.passage_id,
+            1,
+            section.section_id,
+            session.name,
+            session.first_time,
+            session.last_time,
+            terms.distance_m,
+            terms.travel_time_s,
+            terms.avg_speed_kmh,
+            section.limit_kmh,
+            Basis.DISTANCE_TIME,
+            False,
+            Outcome.CLEAR,
+            (),
+            session.n_sightings,
+            self._rows.locations[session.last],
+            model.SCHEMA_VERSION,
+            terms.min_speed_kmh,
+            section.errors.length_m,
+            section.errors.clock_s,
+            section.errors.resolution_s,
+            policy_name,
+            counted_kmh,
+        )
+
+    def _half(self, session: _One, from_entry: bool, to_exit: bool) -> PassageRecord:
+        section = self._roads.sections[session.section]
+        row = session.last if to_exit else session.first
+        return PassageRecord(
+            passage_id=session.passage_id,
+            revision=1,
+            section_id=section.section_id,
+            vehicle_id=session.name,
+            entry_time=session.first_time,
+            exit_time=session.last_time,
+            distance_m=None,
+            travel_time_s=None,
+            avg_speed=None,
+            limit_kmh=section.limit_kmh,
+            basis=None,
+            ambiguous=False,
+            outcome=Outcome.UNMEASURABLE,
+            reasons=(Reason.ENTRY_MISSING,) * (not from_entry) + (Reason.EXIT_MISSING,) * (not to_exit),
+            n_sightings=session.n_sightings,
+            coordinates=self._rows.locations[row] if from_entry or to_exit else None,
         )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
+
 import msgspec
 from msgspec.structs import replace
 
 from pipeline.enforcement.identity import is_identified
-from pipeline.enforcement.messages import Refusal, part, read, split
+from pipeline.enforcement.lines import Places, Plain, take
+from pipeline.enforcement.messages import MAX_MESSAGE_BYTES, Raw, Refusal, by_place, part, read, split
 from pipeline.enforcement.model import Message, Sighting
+from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
 from pipeline.enforcement.records import Rejected
 from pipeline.enforcement.sections import Network
 from pipeline.enforcement.times import rfc3339
@@ -26,9 +31,11 @@ class Located(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Several sightings, as one element: an engine's work for each element costs more than ours for each sighting."""
+    """The sightings of a message, as one element: an engine's work for each element costs more than ours for each
+    sighting. `plain`: those of a file's lines that were read many at once."""
 
     located: tuple[Located, ...]
+    plain: Plain = Plain()
 
 
 class Intake:
@@ -40,11 +47,12 @@ class Intake:
 
     def __init__(self, network: Network, radar_id: str | None = None, max_age_us: int | None = None) -> None:
         self._network, self._radar_id, self._max_age_us = network, radar_id, max_age_us
+        self._places = Places(network)
 
-    def read(self, message: Message, by_us: int) -> tuple[Batch, list[Rejected]]:
+    def read(self, message: Message, by_us: int, pseudonyms: Pseudonyms = IN_CLEAR) -> tuple[Batch, list[Rejected]]:
         """Each object of the message as a located sighting or as a rejected record; by_us: read at that time."""
         try:
-            objects = split(message)
+            plain, objects = self._apart(message, pseudonyms)
         except Refusal as refusal:
             return Batch(()), [refusal.record(message)]
         located, refused = [], []
@@ -57,7 +65,14 @@ class Intake:
                 located.append(found if is_identified(sighting.vehicle_id) else Located(found.sighting, ()))
             except Refusal as refusal:
                 refused.append(refusal.record(part(message, raw, number)))
-        return Batch(tuple(located)), refused
+        return Batch(tuple(located), plain), refused
+
+    def _apart(self, message: Message, pseudonyms: Pseudonyms) -> tuple[Plain, Iterable[tuple[int, Raw]]]:
+        """The plain lines of a file's block, and the objects of what must be looked at one by one."""
+        if message.position is None or len(message.data) > MAX_MESSAGE_BYTES or self._max_age_us is not None:
+            return Plain(), split(message)
+        plain, others = take(self._places, message, pseudonyms)
+        return plain, chain.from_iterable(by_place(line, position) for position, line in others)
 
     def _too_late(self, sighting: Sighting, by_us: int) -> Refusal:
         return Refusal(

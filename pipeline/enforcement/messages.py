@@ -8,7 +8,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -26,7 +26,8 @@ MAX_OBJECTS = 100_000
 MAX_SEPARATORS = 20 * MAX_OBJECTS  # no object has more fields
 EARLIEST_US = parse_rfc3339_us("2000-01-01T00:00:00Z")
 MAX_AHEAD_US = 24 * 3600 * 1_000_000
-VEHICLE_CLASSES = frozenset({"car", "motorcycle", "van", "bus", "truck", "other"})
+VehicleClass = Literal["car", "motorcycle", "van", "bus", "truck", "other"]
+VEHICLE_CLASSES = frozenset(get_args(VehicleClass))
 
 ALLOWED = {
     "vehicle_id": "a text of 1 to 64 characters",
@@ -44,34 +45,36 @@ ALLOWED = {
     "event_id": "a text of 1 to 256 characters",
 }
 
-_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _Latitude = Annotated[float, msgspec.Meta(ge=-90, le=90)]
 _Longitude = Annotated[float, msgspec.Meta(ge=-180, le=180)]
 
 
-class _Wire(msgspec.Struct):
+class Wire(msgspec.Struct, gc=False):
     """The sighting as it is sent; everything but its identity may be absent."""
 
     vehicle_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     timestamp: str | int | float | None = None
-    camera_id: _Id | None = None
+    camera_id: Id | None = None
     location: tuple[_Latitude, _Longitude] | None = None
-    radar_id: _Id | None = None
+    radar_id: Id | None = None
     speed: Annotated[float, msgspec.Meta(ge=0, le=1000)] | None = None
     plate: Annotated[str, msgspec.Meta(min_length=1, max_length=32)] | None = None
     plate_region: Annotated[str, msgspec.Meta(max_length=16)] | None = None
     plate_confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     vehicle_class: str | None = None
     lane: Annotated[int, msgspec.Meta(ge=-1000, le=1000)] | None = None
-    image_url: Annotated[str, msgspec.Meta(pattern=r"^gs://[^/]+/.+", max_length=1024)] | None = None
-    event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
+    image_url: Annotated[str, msgspec.Meta(max_length=1024)] | None = None
+    event_id: EventId | None = None
 
 
-class _StrictWire(_Wire, forbid_unknown_fields=True):
+class _StrictWire(Wire, forbid_unknown_fields=True):
     """The same without any other field."""
 
 
-_FIELDS = frozenset(_Wire.__struct_fields__)
+is_image_url = re.compile(r"gs://[^/]+/.+").match  # as msgspec's own pattern it would cost more than all the decoding
+_FIELDS = frozenset(Wire.__struct_fields__)
 _strict_decoder = msgspec.json.Decoder(_StrictWire)
 _object_decoder = msgspec.json.Decoder()
 _array_decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -148,7 +151,7 @@ def split(message: Message) -> Iterable[tuple[int, Raw]]:
     """
     data = _inflate(message)
     if message.position is not None:
-        return _by_place(data, message.position)
+        return by_place(data, message.position)
     if len(data) > MAX_OBJECTS and data.count(b"\n") > MAX_OBJECTS:
         raise _too_many()
     return enumerate(_objects(data, lines=message.attributes.get("content_type") == LINES))
@@ -158,7 +161,8 @@ def _too_many() -> Refusal:
     return Refusal("too_large", f"more than {MAX_OBJECTS} objects in one; send them in several messages or lines")
 
 
-def _by_place(lines: bytes, position: int) -> list[tuple[int, Raw]]:
+def by_place(lines: bytes, position: int) -> list[tuple[int, Raw]]:
+    """The objects on the lines that begin at this position of a file, numbered by their places in it."""
     objects: list[tuple[int, Raw]] = []
     for line in lines.split(b"\n"):
         number = position // MIN_SIGHTING_BYTES
@@ -268,7 +272,7 @@ def _parse_leniently(raw: bytes, error: Exception) -> object:
         raise Refusal("malformed_json", f"not JSON: {error}") from error
     for field in _FIELDS & found.keys() if isinstance(found, dict) else ():
         if isinstance(found[field], str) and _SURROGATE.search(found[field]):
-            raise Refusal("invalid_field", f"{field}: found {_shown(found[field])}; allowed: {ALLOWED[field]}", field)
+            raise _not_allowed(field, found[field])
     return found
 
 
@@ -286,11 +290,11 @@ def _finite(number: str) -> float | _NotANumber:
     return _NotANumber(number) if math.isinf(float(number)) else float(number)
 
 
-def _read_carefully(raw: Raw) -> tuple[_Wire, str | None]:
+def _read_carefully(raw: Raw) -> tuple[Wire, str | None]:
     """An object that has something wrong or unusual, and its unknown fields."""
     found = _parse(raw)
     try:
-        wire = msgspec.convert(found, _Wire)
+        wire = msgspec.convert(found, Wire)
     except msgspec.ValidationError as error:
         raise _invalid(found, str(error)) from error
     try:
@@ -299,17 +303,23 @@ def _read_carefully(raw: Raw) -> tuple[_Wire, str | None]:
         raise Refusal("malformed_json", f"nested too deeply: {error}") from error
 
 
-def _sighting(wire: _Wire, message: Message, raw: Raw, number: int, extra: str | None = None) -> Sighting:
+def _sighting(wire: Wire, message: Message, raw: Raw, number: int, extra: str | None = None) -> Sighting:
     """Without a time of its own it is seen when its message was published, microseconds after the one before it: so
     the order in the message or file is kept."""
+    if wire.image_url is not None and not is_image_url(wire.image_url):
+        raise _not_allowed("image_url", wire.image_url)
     if wire.camera_id is None and wire.location is None:
         raise Refusal("missing_field", "neither camera_id nor location; one of them is needed", "camera_id")
     if wire.vehicle_class is not None and wire.vehicle_class not in VEHICLE_CLASSES:
-        error = f"vehicle_class: found {_shown(wire.vehicle_class)}; allowed: {ALLOWED['vehicle_class']}"
-        raise Refusal("invalid_field", error, "vehicle_class")
+        raise _not_allowed("vehicle_class", wire.vehicle_class)
     seen_us = message.received_us + number if wire.timestamp is None else _time_us(wire.timestamp, message.received_us)
+    return sighting(wire, wire.event_id or _event_id(message, raw, number), seen_us, extra)
+
+
+def sighting(wire: Wire, event_id: str, seen_us: int, extra: str | None = None) -> Sighting:
+    """What was sent, with its id and time."""
     return Sighting(  # by place: names would cost more than the decoding
-        wire.event_id or _event_id(message, raw, number),
+        event_id,
         wire.vehicle_id,
         seen_us,
         wire.timestamp is not None,
@@ -338,7 +348,11 @@ def _invalid(found: dict[str, Any], error: str) -> Refusal:
         field = missing[1] if missing else None
         return Refusal("missing_field", f"{field}: absent; needed: {ALLOWED.get(field or '', 'a value')}", field)
     field = path[1]
-    return Refusal("invalid_field", f"{field}: found {_shown(found.get(field))}; allowed: {ALLOWED[field]}", field)
+    return _not_allowed(field, found.get(field))
+
+
+def _not_allowed(field: str, found: object) -> Refusal:
+    return Refusal("invalid_field", f"{field}: found {_shown(found)}; allowed: {ALLOWED[field]}", field)
 
 
 def _shown(value: object) -> str:

@@ -47,6 +47,8 @@ def in_order(sightings: Iterable[Sighting]) -> list[Sighting]:
 
 
 def _holds_equal_times(ordered: Sightings) -> bool:
+    if len(ordered) == 1:
+        return False
     before_us = None
     for sighting in ordered:
         if sighting.time_us == before_us:
@@ -91,6 +93,8 @@ def _without_duplicates(ordered: Sightings) -> Sightings:
 
 def _by_region(vehicle_id: str, sightings: Sightings) -> list[tuple[str, Sightings]]:
     """Two states may issue the same plate: sightings of different regions are different vehicles."""
+    if len(sightings) == 1:
+        return [(vehicle_id, sightings)]
     first = sightings[0].plate_region
     for sighting in sightings:
         if sighting.plate_region != first:
@@ -111,6 +115,8 @@ def _camera_passages(section: Section, vehicle_id: str, name_at: NameAt, sightin
     if _holds_equal_times(sightings):
         sightings = sorted(sightings, key=lambda sighting: (sighting.time_us, number(sighting.camera_id or "")))
     numbers = [number(sighting.camera_id or "") for sighting in sightings]
+    if 0 not in numbers[1:]:  # seldom does a vehicle come again so soon
+        return [_camera_passage(section, vehicle_id, name_at, numbers, sightings)]
     bounds = [0, *_cuts(numbers, exit_number=len(section.cameras) - 1), len(numbers)]
     return [
         _camera_passage(section, vehicle_id, name_at, numbers[start:end], sightings[start:end])
@@ -242,7 +248,9 @@ def _timed(
     # Publishing times say when a message was sent, not when the vehicle passed: no fine may rest on them.
     ambiguous = ambiguous or not (entry.timed and leaving.timed)
     terms = _Terms(distance_m, travel_time_s, Basis.DISTANCE_TIME, errors)
-    return _measured(replace(passage, last_us=leaving.time_us), entry, leaving, terms, ambiguous=ambiguous)
+    if passage.last_us != leaving.time_us:
+        passage = replace(passage, last_us=leaving.time_us)
+    return _measured(passage, entry, leaving, terms, ambiguous=ambiguous)
 
 
 class _Terms(NamedTuple):

@@ -86,6 +86,12 @@ class PassageRecord(msgspec.Struct, frozen=True, gc=False):
     counted_speed: float | None = None
 
 
+class PassageRecords(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Several stored passages, as one element."""
+
+    records: list[PassageRecord]
+
+
 class Evidence(msgspec.Struct, frozen=True, gc=False):
     """A picture in the evidence bucket and what was read on it."""
 

@@ -8,25 +8,36 @@ after a change: it is withdrawn, or goes to a person.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import blake2b
 
 import msgspec
 from msgspec.structs import replace
 
-from pipeline.enforcement.model import Outcome, Passage, Reason, Session
+from pipeline.enforcement.model import Outcome, Passage, Reason, Session, Sighting
 from pipeline.enforcement.policy import is_suspected
+from pipeline.enforcement.records import last_coordinates
+
+EVIDENCE_BYTES = 8
 
 
 class Published(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A passage as last passed on, the span and size of its session, and whether it was ever suspected."""
+    """A passage as last passed on, the span and size of its session, and whether it was ever suspected.
+
+    It is kept for each vehicle, so without what need not be: section and vehicle are known where it is looked at, and
+    of entry and exit all that counts later is where the vehicle was last, and whether they are still the same:
+    `evidence`, their digest. Empty: of a release that kept the whole passage.
+    """
 
     passage: Passage
     session_first_us: int
     session_last_us: int
     session_n: int
     ever_suspected: bool
+    evidence: bytes = b""
 
 
 History = tuple[Published, ...]
+Span = tuple[int, int, int]  # of a session: first_us, last_us, n_sightings
 
 
 class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -38,6 +49,9 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def revise(history: History, session: Session) -> tuple[list[Change], History]:
     """What to pass on of `session`, and the history that remembers it. The session's passages are decided."""
+    if not history:
+        return _first_look(session)
+    history = tuple(map(_without_sightings, history))
     touched = [
         old for old in history if session.first_us <= old.session_last_us and old.session_first_us <= session.last_us
     ]
@@ -46,23 +60,53 @@ def revise(history: History, session: Session) -> tuple[list[Change], History]:
     now = {passage.passage_id for passage in session.passages}
     before = {old.passage.passage_id: old for old in touched}
     gone = [old for old in touched if old.passage.passage_id not in now]
-    changes = [_superseded(old.passage) for old in gone if Reason.SUPERSEDED not in old.passage.reasons]
+    changes = [_superseded(old.passage, session) for old in gone if Reason.SUPERSEDED not in old.passage.reasons]
     suspected_before = any(old.ever_suspected for old in gone)
     for passage in session.passages:
         changes.extend(_change(before.get(passage.passage_id), passage, suspected_before=suspected_before))
     return changes, _remember(history, changes, session)
 
 
-def _superseded(old: Passage) -> Change:
+def _first_look(session: Session) -> tuple[list[Change], History]:
+    """Nearly every session is looked at once."""
+    span = (session.first_us, session.last_us, session.n_sightings)
+    remembered = [_kept(passage, span, is_suspected(passage)) for passage in session.passages]
+    return [Change(passage) for passage in session.passages], tuple(remembered)
+
+
+def _kept(passage: Passage, span: Span, ever_suspected: bool) -> Published:
+    place = last_coordinates(passage)
+    last = None if place is None else Sighting("", "", 0, location=place)
+    bare = replace(passage, section_id="", vehicle_id="", entry=None, exit=last, points=())
+    return Published(bare, *span, ever_suspected, _evidence(passage))
+
+
+def _evidence(passage: Passage) -> bytes:
+    return blake2b(msgspec.msgpack.encode((passage.entry, passage.exit)), digest_size=EVIDENCE_BYTES).digest()
+
+
+def _without_sightings(old: Published) -> Published:
+    """As it is kept now, also where an earlier release has written it."""
+    if old.evidence:
+        return old
+    return _kept(old.passage, (old.session_first_us, old.session_last_us, old.session_n), old.ever_suspected)
+
+
+def _superseded(old: Passage, session: Session) -> Change:
     passage = replace(
-        old, outcome=Outcome.UNMEASURABLE, reasons=(Reason.SUPERSEDED,), revision=old.revision + 1, points=()
+        old,
+        section_id=session.section_id,
+        vehicle_id=session.vehicle_id,
+        outcome=Outcome.UNMEASURABLE,
+        reasons=(Reason.SUPERSEDED,),
+        revision=old.revision + 1,
     )
     return Change(passage, withdraws=is_suspected(old))
 
 
 def _change(old: Published | None, passage: Passage, *, suspected_before: bool) -> Iterator[Change]:
     if old is not None:
-        if _same(old.passage, passage):
+        if _same(old, passage):
             return
         passage = replace(passage, revision=old.passage.revision + 1)
         suspected_before = suspected_before or old.ever_suspected
@@ -72,23 +116,33 @@ def _change(old: Published | None, passage: Passage, *, suspected_before: bool) 
     yield Change(passage, withdraws=withdraws)
 
 
-def _same(old: Passage, passage: Passage) -> bool:
+def _same(old: Published, passage: Passage) -> bool:
     """Whether nothing that a decision rests on differs."""
-    reasons = tuple(reason for reason in old.reasons if reason is not Reason.REVISED)
-    old = replace(old, revision=1, n_sightings=0, reasons=reasons, points=())
-    return old == replace(passage, revision=1, n_sightings=0, points=())
+    if old.evidence != _evidence(passage):
+        return False
+    before = old.passage
+    reasons = tuple(reason for reason in before.reasons if reason is not Reason.REVISED)
+    now = replace(
+        passage, revision=1, n_sightings=0, section_id="", vehicle_id="", entry=None, exit=before.exit, points=()
+    )
+    return replace(before, revision=1, n_sightings=0, reasons=reasons) == now
 
 
 def _remember(history: History, changes: list[Change], session: Session) -> History:
     """The history with the changed passages; what is not changed still knows that it was part of this session."""
-    suspected = {old.passage.passage_id for old in history if old.ever_suspected}
-    changed = {change.passage.passage_id: change.passage for change in changes}
-    of_session = {passage.passage_id for passage in session.passages} | changed.keys()
     span = (session.first_us, session.last_us, session.n_sightings)
-    latest = {old.passage.passage_id: old.passage for old in history} | changed
-    others = tuple(old for old in history if old.passage.passage_id not in of_session)
-    return others + tuple(
-        Published(passage, *span, ever_suspected=passage_id in suspected or is_suspected(passage))
-        for passage_id, passage in latest.items()
-        if passage_id in of_session
-    )
+    known = {old.passage.passage_id: old for old in history}
+    changed = {change.passage.passage_id: change.passage for change in changes}
+    now = {passage.passage_id for passage in session.passages} | changed.keys()
+    others = [old for passage_id, old in known.items() if passage_id not in now]
+    of_session = [passage_id for passage_id in known | changed if passage_id in now]
+    return (*others, *(_again(known.get(one), changed.get(one), span) for one in of_session))
+
+
+def _again(old: Published | None, changed: Passage | None, span: Span) -> Published:
+    """A passage of this session, with its change if there is one."""
+    suspected = old is not None and old.ever_suspected
+    if changed is not None:
+        return _kept(changed, span, suspected or is_suspected(changed))
+    assert old is not None
+    return Published(old.passage, *span, suspected or is_suspected(old.passage), old.evidence)

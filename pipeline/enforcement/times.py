@@ -12,6 +12,10 @@ import numpy.typing as npt
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_WITHOUT_ZONE = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
+_FORM = b"0000-00-00T00:00:00.000000"
+_WIDTHS = (20, *range(22, 28))  # with Z; without a fraction, or with one to six digits of it
+_FIRST_US = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+NO_TIME = -(2**63)
 
 
 def parse_rfc3339_us(text: str) -> int:
@@ -20,6 +24,39 @@ def parse_rfc3339_us(text: str) -> int:
     if moment.tzinfo is None:
         raise ValueError("no zone")
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def parse_all_us(texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    """The same of many times (n), faster; NO_TIME for any other text."""
+    alike = _parse_alike_us(texts)
+    return np.fromiter(map(_parsed_us, texts), np.int64, len(texts)) if alike is None else alike
+
+
+def _parse_alike_us(texts: Sequence[str]) -> npt.NDArray[np.int64] | None:
+    """Of times that are all written alike, in UTC with Z and to the same decimal, as cameras write them; None: others
+    are among them."""
+    joined, width = "".join(texts), len(texts[0]) if texts else 0
+    if width not in _WIDTHS or not joined.isascii() or set(map(len, texts)) != {width}:
+        return None
+    written = np.frombuffer(joined.encode(), np.uint8).reshape(-1, width)
+    form = np.frombuffer(_FORM[: width - 1] + b"Z", np.uint8)
+    is_digit = form == ord("0")
+    if (written[:, is_digit] - ord("0") > 9).any() or (written[:, ~is_digit] != form[~is_digit]).any():
+        return None
+    try:
+        moments = written.view(f"S{width}").ravel().astype(f"S{width - 1}").astype("M8[us]")
+    except ValueError:
+        return None
+    found = moments.astype(np.int64)
+    found[found < _FIRST_US] = NO_TIME  # numpy has a year 0
+    return found
+
+
+def _parsed_us(text: str) -> int:
+    try:
+        return parse_rfc3339_us(text)
+    except (ValueError, OverflowError):
+        return NO_TIME
 
 
 def rfc3339(time_us: int) -> str:

@@ -6,8 +6,9 @@ from typing import Any
 
 import apache_beam as beam
 import msgspec
+from apache_beam.coders.coder_impl import CallbackCoderImpl, CoderImpl
 
-from pipeline.enforcement import intake, model, records, revisions
+from pipeline.enforcement import intake, model, records, revisions, shares
 
 
 class StructCoder(beam.coders.Coder):
@@ -28,6 +29,10 @@ class StructCoder(beam.coders.Coder):
     def decode(self, encoded: bytes) -> Any:  # noqa: ANN401 (a value of record_type)
         """The record of these bytes."""
         return self._decoder.decode(encoded)
+
+    def _create_impl(self) -> CoderImpl:
+        """As Beam's own, without two calls in Python for each record."""
+        return CallbackCoderImpl(self._encoder.encode, self._decoder.decode)
 
     def is_deterministic(self) -> bool:
         """Equal records have equal bytes, so they may be keys."""
@@ -58,9 +63,11 @@ RECORD_TYPES = (
     model.Picture,
     model.Case,
     intake.Batch,
+    shares.Share,
     revisions.Change,
     records.SightingRecord,
     records.PassageRecord,
+    records.PassageRecords,
     records.Fine,
     records.Verdict,
     records.PublicPassage,

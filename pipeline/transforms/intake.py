@@ -9,6 +9,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
+from pipeline import secret
 from pipeline.enforcement.identity import is_identified
 from pipeline.enforcement.intake import Batch, Intake
 from pipeline.enforcement.model import Message
@@ -31,7 +32,7 @@ class DecodeSightings(beam.PTransform):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self._decode = _Decode(settings.intake)
+        self._decode = _Decode(settings.intake, settings.privacy_secret)
 
     def expand(self, messages: beam.PCollection[Message]) -> Decoded:
         """One pass over each message."""
@@ -41,11 +42,15 @@ class DecodeSightings(beam.PTransform):
 
 
 class _Decode(beam.DoFn):
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
+    def __init__(self, intake: Intake, secret_source: secret.Source | None) -> None:
+        self._intake, self._secret_source = intake, secret_source
         self._located = Metrics.counter("sightings", "located")
         self._rejected = Metrics.counter("sightings", "rejected")
         self._unidentified = Metrics.counter("sightings", "unidentified")  # of those that are located
+
+    def setup(self) -> None:
+        """Read the secret, where it is used: it is no part of the graph."""
+        self._pseudonyms = secret.pseudonyms(self._secret_source)
 
     def process(
         self,
@@ -53,12 +58,12 @@ class _Decode(beam.DoFn):
         timestamp: Any = beam.DoFn.TimestampParam,  # noqa: ANN401
     ) -> Iterator[Batch | TaggedOutput]:
         # An element is not behind the watermark when it is read, and the watermark waits for it.
-        batch, rejected = self._intake.read(message, max(message.received_us, timestamp.micros))
-        self._located.inc(len(batch.located))
+        batch, rejected = self._intake.read(message, max(message.received_us, timestamp.micros), self._pseudonyms)
+        self._located.inc(len(batch.located) + len(batch.plain.wires))
         self._rejected.inc(len(rejected))
         countless = (one.sighting for one in batch.located if not one.section_ids)
         self._unidentified.inc(sum(not is_identified(sighting.vehicle_id) for sighting in countless))
-        if batch.located:
+        if batch.located or batch.plain.wires:
             yield batch
         for record in rejected:
             yield TaggedOutput("rejected", record)

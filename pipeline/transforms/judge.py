@@ -8,9 +8,11 @@ from typing import NamedTuple
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline.enforcement import evidence
-from pipeline.enforcement.model import Case, Passages, Status
+from pipeline.enforcement.model import Case, Passage, Passages, Status
 from pipeline.enforcement.records import Fine, Verdict
 from pipeline.enforcement.sections import Network
 from pipeline.options import Settings
@@ -37,7 +39,7 @@ class Judge(beam.PTransform):
         verdicts = cases | "Judge" >> beam.ParDo(_Judge(self._settings.network)).with_output_types(Verdict)
         final = verdicts | "Commit" >> Commit(passage_id)
         sealed = final | "Seal packets" >> SealVerdicts(self._settings)
-        parted = sealed | "Part" >> beam.FlatMap(part).with_outputs("fines", main="passages")
+        parted = sealed | "Part" >> beam.ParDo(Part()).with_outputs("fines", main="passages")
         parted.passages.element_type, parted.fines.element_type = Passages, Fine
         return Judged(parted.passages, parted.fines)
 
@@ -58,7 +60,17 @@ def passage_id(verdict: Verdict) -> str:
     return verdict.passage.passage_id
 
 
-def part(verdict: Verdict) -> Iterator[Passages | TaggedOutput]:
-    """The passage, and the fine or the case for a person."""
-    yield Passages((verdict.passage,))
-    yield TaggedOutput("fines", verdict.fine)
+class Part(beam.DoFn):
+    """The fine or the case for a person, and the passages of a bundle together: the work is for each element."""
+
+    def start_bundle(self) -> None:
+        self._passages: list[Passage] = []
+
+    def process(self, verdict: Verdict) -> Iterator[TaggedOutput]:
+        self._passages.append(verdict.passage)
+        yield TaggedOutput("fines", verdict.fine)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        everywhere = GlobalWindow()
+        if self._passages:
+            yield WindowedValue(Passages(tuple(self._passages)), everywhere.max_timestamp(), [everywhere])

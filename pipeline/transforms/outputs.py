@@ -11,7 +11,7 @@ import apache_beam as beam
 from pipeline.enforcement import records
 from pipeline.enforcement.intake import Batch
 from pipeline.enforcement.model import Outcome, Passages
-from pipeline.enforcement.records import Fine, PassageRecord, PublicPassage, Rejected, SightingRecord
+from pipeline.enforcement.records import Fine, PassageRecord, PassageRecords, PublicPassage, Rejected, SightingRecord
 from pipeline.options import Settings
 from pipeline.transforms.commit import Commit
 from pipeline.transforms.sinks import (
@@ -35,7 +35,7 @@ class Outputs(TypedDict):
     """Everything a run produces, each output in its parts: every sighting and every passage is in here once."""
 
     sightings: tuple[beam.PCollection[Batch], ...]
-    passages: tuple[beam.PCollection[Passages], ...]
+    passages: tuple[beam.PCollection[Passages | PassageRecords], ...]
     fines: tuple[beam.PCollection[Fine], ...]
     rejected: tuple[beam.PCollection[Rejected], ...]
 

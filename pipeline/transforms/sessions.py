@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
 from typing import Any, NamedTuple
-from zlib import crc32
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -18,19 +16,19 @@ from msgspec.structs import replace
 
 from pipeline import secret
 from pipeline.enforcement import bulk, evidence, passages, policy, revisions
-from pipeline.enforcement.intake import Batch, Located
+from pipeline.enforcement.intake import Batch
 from pipeline.enforcement.model import Outcome, Passage, Passages, Session, Sighting
 from pipeline.enforcement.privacy import IN_CLEAR
-from pipeline.enforcement.records import Fine
+from pipeline.enforcement.records import Fine, PassageRecords
 from pipeline.enforcement.revisions import Change
+from pipeline.enforcement.shares import Share, share_out
 from pipeline.options import Settings
 from pipeline.transforms.coders import StructCoder
 
 Key = tuple[str, str]  # section_id, vehicle_id
 KeyedSightings = tuple[Key, Iterable[Sighting]]
-Shared = tuple[int, Iterable[Batch]]  # number of a share of the vehicles
-PASSAGES_IN_ELEMENT = 1000
-SHARES = 64  # each is grouped in memory: a share of 100 million sightings is about one gigabyte
+Shared = tuple[int, Iterable[Share]]  # number of a share of the vehicles
+EVERYWHERE = (window.GlobalWindow(),)
 
 
 class GroupSessions(beam.PTransform):
@@ -54,51 +52,46 @@ class GroupSessions(beam.PTransform):
         return (
             located
             | "Key by vehicle" >> beam.FlatMap(keyed).with_output_types(tuple[Key, Sighting])
-            | "Session windows"
-            >> beam.WindowInto(
-                window.Sessions(Duration(micros=round(self._gap_s * 1_000_000))),
-                trigger=trigger.AfterWatermark(late=trigger.AfterCount(1)),
-                accumulation_mode=trigger.AccumulationMode.ACCUMULATING,
-                allowed_lateness=Duration(seconds=self._allowed_lateness_s),
-            )
+            | "Session windows" >> self.windows()
             | "Group" >> beam.GroupByKey()
             | "Leave windows" >> beam.WindowInto(window.GlobalWindows())
+        )
+
+    def windows(self) -> beam.WindowInto:
+        """Sessions of a vehicle that fire when the watermark passes their end, and again, whole, for what is late."""
+        return beam.WindowInto(
+            window.Sessions(Duration(micros=round(self._gap_s * 1_000_000))),
+            trigger=trigger.AfterWatermark(late=trigger.AfterCount(1)),
+            accumulation_mode=trigger.AccumulationMode.ACCUMULATING,
+            allowed_lateness=Duration(seconds=self._allowed_lateness_s),
         )
 
     def _at_once(self, located: beam.PCollection[Batch]) -> beam.PCollection[Shared]:
         return (
             located
-            | "Key by share" >> beam.FlatMap(shared_out).with_output_types(tuple[int, Batch])
+            | "Key by share" >> beam.FlatMap(share_out).with_output_types(tuple[int, Share])
             | "Group" >> beam.GroupByKey()
         )
 
 
-def keyed(batch: Batch) -> Iterator[window.TimestampedValue]:
-    """((section_id, vehicle_id), sighting) at the time of the sighting, for each section of each sighting."""
+def keyed(batch: Batch) -> Iterator[WindowedValue]:
+    """((section_id, vehicle_id), sighting) at the time of the sighting, for each section of each sighting.
+
+    With their window, or Beam would work out for each that there is but one.
+    """
     for located in batch.located:
         sighting = located.sighting
-        for section_id in located.section_ids:
-            yield window.TimestampedValue(
-                ((section_id, sighting.vehicle_id), sighting), Timestamp(micros=sighting.time_us)
-            )
-
-
-def shared_out(batch: Batch) -> Iterator[tuple[int, Batch]]:
-    """The batch's sightings by share of the vehicles: few large elements instead of many small ones."""
-    shares: defaultdict[int, list[Located]] = defaultdict(list)
-    for located in batch.located:
-        if not located.section_ids:
-            continue
-        shares[crc32(located.sighting.vehicle_id.encode()) % SHARES].append(located)
-    for number, part in shares.items():
-        yield number, Batch(tuple(part))
+        if located.section_ids:
+            seen = Timestamp(micros=sighting.time_us)
+            for section_id in located.section_ids:
+                yield WindowedValue(((section_id, sighting.vehicle_id), sighting), seen, EVERYWHERE)
 
 
 class Measured(NamedTuple):
     """Passages whose pictures are needed, passages that are decided, and the messages that take cases back."""
 
     suspected: beam.PCollection[Passage]
-    settled: beam.PCollection[Passages]
+    settled: beam.PCollection[Passages | PassageRecords]
     withdrawn: beam.PCollection[Fine]
 
 
@@ -115,13 +108,15 @@ class MeasurePassages(beam.PTransform):
         measure = Measure(settings)
         gap_us = round(settings.session_gap_s * 1_000_000)
         self._measure = _MeasureAndRevise(measure, remember_s) if settings.streaming else _MeasureOnce(measure, gap_us)
+        self._settled = Passages if settings.streaming else PassageRecords
 
     def expand(self, sessions: beam.PCollection[KeyedSightings | Shared]) -> Measured:
         """One step, since an engine's work for each element costs more than the measurement."""
         ways = sessions | "Measure and decide" >> beam.ParDo(self._measure).with_outputs(
             "settled", "withdrawn", main="suspected"
         )
-        ways.suspected.element_type, ways.settled.element_type, ways.withdrawn.element_type = Passage, Passages, Fine
+        ways.suspected.element_type, ways.withdrawn.element_type = Passage, Fine
+        ways.settled.element_type = self._settled
         return Measured(ways.suspected, ways.settled, ways.withdrawn)
 
 
@@ -130,7 +125,7 @@ class Measure:
 
     def __init__(self, settings: Settings) -> None:
         self._network, self._policies = settings.network, settings.policies
-        self._roads = bulk.Roads(settings.network.sections)
+        self._roads = bulk.Roads(settings.network, settings.policies, settings.tolerance_kmh)
         self._tolerance_kmh, self._secret_source = settings.tolerance_kmh, settings.privacy_secret
         self._pseudonyms = IN_CLEAR
 
@@ -144,9 +139,9 @@ class Measure:
         found = passages.measure(self._network.sections[section_id], vehicle_id, sightings, self._pseudonyms)
         return replace(found, passages=tuple(map(self._decide, found.passages)))
 
-    def share(self, located: Iterable[Located], gap_us: int) -> Iterator[Passage]:
+    def share(self, shares: Iterable[Share], gap_us: int) -> Iterator[bulk.Found]:
         """The passages of all sightings of some vehicles; suspected ones have no outcome yet."""
-        return map(self._decide, bulk.measure(self._roads, located, gap_us, self._pseudonyms))
+        return bulk.measure(self._roads, list(shares), gap_us, self._pseudonyms)
 
     def _decide(self, passage: Passage) -> Passage:
         return policy.decide(passage, self._policies[passage.section_id], self._tolerance_kmh)
@@ -165,14 +160,14 @@ class _Counters:
         self._outcomes = {outcome: Metrics.counter("passages", outcome.value) for outcome in Outcome}
         self._suspected = Metrics.counter("passages", "suspected")
 
-    def count(self, decided: Iterable[Passage]) -> None:
-        """Once for each element: a counter costs more than a measurement."""
-        for outcome, n in Counter(passage.outcome for passage in decided).items():
+    def count(self, outcomes: Iterable[Outcome | None]) -> None:
+        """Once for each element or bundle: a counter costs more than a measurement."""
+        for outcome, n in Counter(outcomes).items():
             (self._suspected if outcome is None else self._outcomes[outcome]).inc(n)
 
     def count_changes(self, changes: Sequence[Change]) -> None:
         """Their passages, and what they change."""
-        self.count(change.passage for change in changes)
+        self.count(change.passage.outcome for change in changes)
         self._revised.inc(sum(change.passage.revision > 1 for change in changes))
         self._withdrawn.inc(sum(change.withdraws for change in changes))
 
@@ -187,14 +182,11 @@ class _MeasureOnce(beam.DoFn):
         self._measure.setup()
 
     def process(self, element: Shared) -> Iterator[Passage | TaggedOutput]:
-        located = chain.from_iterable(batch.located for batch in element[1])
-        found = self._measure.share(located, self._gap_us)
-        while batch := tuple(islice(found, PASSAGES_IN_ELEMENT)):
-            self._counters.count(batch)
-            yield TaggedOutput(
-                "settled", Passages(tuple(passage for passage in batch if not policy.is_suspected(passage)))
-            )
-            yield from filter(policy.is_suspected, batch)
+        for found in self._measure.share(element[1], self._gap_us):
+            self._counters.count(record.outcome for record in found.settled)
+            self._counters.count(passage.outcome for passage in found.suspected)
+            yield TaggedOutput("settled", PassageRecords(found.settled))
+            yield from found.suspected
 
 
 class _MeasureAndRevise(beam.DoFn):
@@ -212,6 +204,7 @@ class _MeasureAndRevise(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._settled: list[Passage] = []
+        self._changes: list[Change] = []
 
     def process(
         self,
@@ -222,11 +215,11 @@ class _MeasureAndRevise(beam.DoFn):
         session = self._measure.session(*element)
         changes, remembered = revisions.revise(history.read() or (), session)
         # A late look at an earlier session must not shorten the memory of a later one.
-        newest_us = max([session.last_us, *(old.passage.last_us for old in remembered)])
+        newest_us = max([session.last_us, *[old.passage.last_us for old in remembered]])
         oldest_us = newest_us - self._remember_us
-        history.write(tuple(old for old in remembered if old.session_last_us >= oldest_us))
+        history.write(tuple([old for old in remembered if old.session_last_us >= oldest_us]))
         forget.set(Timestamp(micros=newest_us + self._remember_us))
-        self._counters.count_changes(changes)
+        self._changes += changes
         for change in changes:
             if change.withdraws:
                 yield TaggedOutput("withdrawn", self._measure.withdrawal(change.passage))
@@ -236,9 +229,10 @@ class _MeasureAndRevise(beam.DoFn):
                 self._settled.append(change.passage)
 
     def finish_bundle(self) -> Iterator[TaggedOutput]:
-        everywhere = window.GlobalWindow()
+        if self._changes:
+            self._counters.count_changes(self._changes)
         if self._settled:
-            settled = WindowedValue(Passages(tuple(self._settled)), everywhere.max_timestamp(), [everywhere])
+            settled = WindowedValue(Passages(tuple(self._settled)), EVERYWHERE[0].max_timestamp(), EVERYWHERE)
             yield TaggedOutput("settled", settled)
 
     @userstate.on_timer(FORGET)

@@ -26,11 +26,11 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
 from pipeline import endpoints, secret
-from pipeline.enforcement import records
+from pipeline.enforcement import lines, records
 from pipeline.enforcement.intake import Batch
 from pipeline.enforcement.model import Message, Outcome, Passages, Status
 from pipeline.enforcement.privacy import IN_CLEAR
-from pipeline.enforcement.records import Fine, Rejected
+from pipeline.enforcement.records import Fine, PassageRecords, Rejected
 from pipeline.transforms.commit import by_share, values
 from pipeline.warehouse import tables
 
@@ -73,9 +73,12 @@ class Recorder:
         """The records of one element of an output."""
         if isinstance(found, Batch):
             section_ids = [one.section_ids for one in found.located]
-            return records.sighting_records([one.sighting for one in found.located], section_ids, self._pseudonyms)
+            others = records.sighting_records([one.sighting for one in found.located], section_ids, self._pseudonyms)
+            return lines.sighting_records(found.plain, self._pseudonyms) + others
         if isinstance(found, Passages):
             return records.passage_records(found.passages, self._pseudonyms)
+        if isinstance(found, PassageRecords):
+            return found.records
         return [found]
 
 

@@ -1,0 +1,78 @@
+"""Sightings shared out by vehicle, so that few large groups travel instead of many small ones."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TypeVar
+from zlib import crc32
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.enforcement.intake import Batch, Located
+from pipeline.enforcement.model import Coordinates
+
+T = TypeVar("T")
+Numbers = npt.NDArray[np.int64]
+SHARES = 128  # each is measured in memory: a share of 100 million sightings is about half a gigabyte
+
+
+class Share(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Sightings of some vehicles, those in sections: plain ones (n), a column each, and others.
+
+    times_us, places: 64-bit integers; places: the numbers of their places.
+    """
+
+    located: list[Located]
+    lines: list[bytes] = []
+    vehicle_ids: list[str] = []
+    names: list[str] = []
+    regions: list[str | None] = []
+    locations: list[Coordinates | None] = []
+    times_us: bytes = b""
+    places: bytes = b""
+
+
+def share_out(batch: Batch) -> Iterator[tuple[int, Share]]:
+    """What the batch holds of each share that it holds anything of."""
+    located: defaultdict[int, list[Located]] = defaultdict(list)
+    for one in batch.located:
+        if one.section_ids:
+            located[share_of(one.sighting.vehicle_id)].append(one)
+    found = batch.plain
+    sightings = zip(found.wires, found.section_ids, strict=True)
+    shares = np.array([share_of(wire.vehicle_id) if section_ids else SHARES for wire, section_ids in sightings])
+    order = np.argsort(shares, kind="stable")
+    bounds = np.searchsorted(shares[order], np.arange(SHARES + 1)).tolist()
+    lines, wires, names = _in_order(found.lines, order), _in_order(found.wires, order), _in_order(found.names, order)
+    vehicle_ids, regions = [wire.vehicle_id for wire in wires], [wire.plate_region or None for wire in wires]
+    locations = [wire.location for wire in wires]
+    times_us, places = np.array(found.times_us, np.int64)[order], np.array(found.places, np.int64)[order]
+    for share, (start, end) in enumerate(pairwise(bounds)):
+        if start < end or share in located:
+            part = slice(start, end)
+            yield (
+                share,
+                Share(
+                    located[share],
+                    lines[part],
+                    vehicle_ids[part],
+                    names[part],
+                    regions[part],
+                    locations[part],
+                    times_us[part].tobytes(),
+                    places[part].tobytes(),
+                ),
+            )
+
+
+def _in_order(column: Sequence[T], order: Numbers) -> list[T]:
+    return [column[index] for index in order.tolist()]
+
+
+def share_of(vehicle_id: str) -> int:
+    """The share of a vehicle, the same on every machine."""
+    return crc32(vehicle_id.encode()) % SHARES
