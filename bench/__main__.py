@@ -19,7 +19,7 @@ def main() -> int:
         return _check(args.out / "check", keep=args.keep)
     if args.only in (None, *steps.PARTS):
         steps.print_and_keep(args.out / "steps", args.only, args.repeats)
-    if args.only in (None, "bounded", "streaming"):
+    if args.only in (None, "bounded", "streaming", "ocr"):
         _print_jobs(args)
     if args.only not in (None, "peers"):
         return 0
