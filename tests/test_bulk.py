@@ -21,6 +21,8 @@ from pipeline.enforcement.times import rfc3339
 T0_US = 1_776_000_000_000_000
 SECOND_US = 1_000_000
 GAP_US = 60 * SECOND_US
+# Over, at and within the tolerance of the limits of 400 m at 40 km/h, and of 733.3 m at 60 km/h in one or two legs.
+NEAR_LIMITS_US = [round(at_s * SECOND_US) for at_s in (20, 22, 25, 34, 34.7, 35, 36, 37, 43, 44, 46)]
 TOLERANCE_KMH = 1.5
 SECTIONS = {
     section.section_id: section
@@ -36,7 +38,8 @@ SECTIONS_OF = {
     camera: tuple(name for name, section in SECTIONS.items() if camera in section.cameras)
     for camera in ("G0", "G1", "G2", "G9")
 }
-NETWORK = Network(dict.fromkeys(SECTIONS_OF, (40.7, -73.9)), SECTIONS, SECTIONS_OF)
+PLACES = {"G0": (40.70, -73.90), "G1": (40.71, -73.91), "G2": (40.72, -73.92), "G9": (40.73, -73.93)}
+NETWORK = Network(PLACES, SECTIONS, SECTIONS_OF)
 ROUNDS = Policy("rounds", rounds=True, deductions=(Deduction(kmh=5.0),), least=(Least(4.0),), more_than_kmh=0.5)
 POLICIES = dict.fromkeys(SECTIONS, Policy("plain")) | {"chain": ROUNDS, "back": Policy("")}
 ROADS = bulk.Roads(NETWORK, POLICIES, TOLERANCE_KMH)
@@ -131,7 +134,7 @@ def traffic(draw: st.DrawFn) -> list[Located]:
                 str(len(found)), vehicle, at_us, camera_id=camera, location=place, radar_id=radar_id, **fields
             )
             found.append(Located(sighting, of))
-            at_us += draw(st.sampled_from([0, 1, SECOND_US, 20 * SECOND_US, GAP_US - 1, GAP_US]))
+            at_us += draw(st.sampled_from([0, 1, SECOND_US, *NEAR_LIMITS_US, GAP_US - 1, GAP_US]))
     if draw(st.booleans()):
         place = Sighting("track", "A", T0_US, location=(40.7, -73.9), speed_kmh=50.0)
         found.append(Located(place, ("track",)))
@@ -146,6 +149,14 @@ def test_passages_at_once_are_those_of_each_session_by_itself(found, pseudonyms,
     assert at_once([of_lines(found, pseudonyms)], pseudonyms) == expected
     parts = [of_lines(found[:cut], pseudonyms), Batch(tuple(found[cut:]))]
     assert at_once(parts, pseudonyms) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(traffic())
+def test_passages_are_the_same_in_whatever_parts_they_are_measured(found):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bulk, "PASSAGES_AT_ONCE", 2)
+        assert at_once([Batch(tuple(found))]) == one_by_one(found, IN_CLEAR)
 
 
 def test_no_sighting_gives_no_passage():

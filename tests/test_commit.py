@@ -15,8 +15,11 @@ from pipeline.enforcement import evidence
 from pipeline.enforcement.model import Case, Passage, Passages
 from pipeline.enforcement.records import Fine, Verdict
 from pipeline.enforcement.sections import Section
+from pipeline.transforms import judge
 from pipeline.transforms.commit import SHARES, Commit, by_share
 from pipeline.transforms.judge import Part, passage_id
+
+TestStream.__test__ = False  # a class of Beam, not a test
 
 SECTION = Section("s", 40.0)
 PASSAGE = Passage("p", "s", "ABC1234", 40.0, 1_776_000_000_000_000, 1_776_000_020_000_000, 2)
@@ -74,3 +77,14 @@ def test_revisions_of_a_passage_go_one_way():
     assert keys[0::2] == keys[1::2]
     assert set(keys) <= set(range(SHARES))
     assert len(set(keys)) > SHARES / 2
+
+
+def test_passages_of_a_large_bundle_are_no_one_element(monkeypatch):
+    monkeypatch.setattr(judge, "TOGETHER", 3)
+    part = Part()
+    part.start_bundle()
+    gathered = [
+        len(one.passages) for verdict in VERDICTS[:7] for one in part.process(verdict) if isinstance(one, Passages)
+    ]
+    assert gathered + [len(one.value.passages) for one in part.finish_bundle()] == [3, 3, 1]
+    assert list(part.finish_bundle()) == []

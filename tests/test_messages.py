@@ -540,6 +540,14 @@ def test_lone_surrogate_is_refused(field):
     assert travels(found)
 
 
+def test_of_several_surrogates_the_same_field_is_named_in_every_process():
+    """A set's order is another one in each process, and work that is done again would give another record."""
+    names = ("event_id", "plate", "plate_region", "radar_id", "camera_id", "vehicle_id")
+    found = one(**dict.fromkeys(names, "\udc00"))
+    assert isinstance(found, Rejected)
+    assert found.field == "vehicle_id"
+
+
 def test_surrogate_in_an_unknown_field_travels():
     found = one(note="\ud800")
     assert isinstance(found, Sighting)

@@ -121,13 +121,13 @@ def measure(roads: Roads, shares: Sequence[Share], gap_us: int, pseudonyms: Pseu
     if not len(rows.places):
         return
     seen = _in_sections(roads, rows)
-    sessions = _sessions(roads, seen, gap_us)
+    sessions = _cut(roads, seen, gap_us)
     whole = sessions.plain & sessions.from_entry & sessions.to_exit
-    share = _Measuring(roads, rows, seen, pseudonyms)
-    ways = ((whole, share.whole), (sessions.plain & ~whole, share.half), (~sessions.plain, share.other))
-    for which, measured in ways:
+    measuring = _Measuring(roads, rows, seen, pseudonyms)
+    ways = ((whole, measuring.whole), (sessions.plain & ~whole, measuring.half), (~sessions.plain, measuring.other))
+    for which, measure_them in ways:
         for part in _parts(which):
-            yield measured(sessions.start[part], sessions.end[part] - 1)
+            yield measure_them(sessions.start[part], sessions.end[part] - 1)
 
 
 def _parts(which: Truths) -> Iterator[Numbers]:
@@ -162,7 +162,7 @@ def _coded(values: Iterable[Any]) -> Numbers:
     return np.array([known.setdefault(value, len(known)) for value in values], dtype=np.int64)
 
 
-def _sessions(roads: Roads, seen: _Seen, gap_us: int) -> _Sessions:
+def _cut(roads: Roads, seen: _Seen, gap_us: int) -> _Sessions:
     waited_us = np.diff(seen.time_us)
     same_vehicle = (np.diff(seen.section) == 0) & (np.diff(seen.vehicle) == 0)
     follows = np.concatenate([[False], same_vehicle & (waited_us < gap_us)])
@@ -176,7 +176,7 @@ def _sessions(roads: Roads, seen: _Seen, gap_us: int) -> _Sessions:
     return _Sessions(start, end, plain, seen.camera[start] == 0, to_exit)
 
 
-class _One(NamedTuple):
+class _Session(NamedTuple):
     """A session: its section's number, the rows of its first and last sighting, how many it has, and its identity."""
 
     section: int
@@ -189,7 +189,7 @@ class _One(NamedTuple):
     last_time: str
 
 
-class _Terms(NamedTuple):
+class _Measures(NamedTuple):
     """What was measured of a session."""
 
     distance_m: float
@@ -207,12 +207,12 @@ class _Measuring:
     def whole(self, first: Numbers, last: Numbers) -> Found:
         """Plain sessions from entry to exit."""
         found = Found([], [])
-        for session, terms in zip(self._sessions(first, last), self._terms(first, last), strict=True):
+        for session, terms in zip(self._identified(first, last), self._terms(first, last), strict=True):
             section, applied = self._roads.sections[session.section], self._roads.policies[session.section]
             counted_kmh = applied.counted_kmh(terms.min_speed_kmh)
             if applied.is_over(counted_kmh, section.limit_kmh + self._roads.tolerance_kmh):
-                suspected = self._suspected(section, session, terms)
-                found.suspected.append(policy.decide(suspected, applied, self._roads.tolerance_kmh))
+                over = self._over(section, session, terms)
+                self._sort_in(found, policy.decide(over, applied, self._roads.tolerance_kmh))
             else:
                 found.settled.append(self._clear(section, session, terms, applied.name or None, counted_kmh))
         return found
@@ -222,22 +222,28 @@ class _Measuring:
         from_entry = self._seen.camera[first] == 0
         to_exit = self._seen.camera[last] == self._roads.exit_number[self._seen.section[first]]
         ends = zip(from_entry.tolist(), to_exit.tolist(), strict=True)
-        return Found([self._half(one, *held) for one, held in zip(self._sessions(first, last), ends, strict=True)], [])
+        return Found(
+            [self._half(one, *held) for one, held in zip(self._identified(first, last), ends, strict=True)], []
+        )
 
     def other(self, first: Numbers, last: Numbers) -> Found:
         """Sessions that are looked at one by one."""
-        settled: list[Passage] = []
-        suspected: list[Passage] = []
+        found = Found([], [])
         for start, end in zip(first.tolist(), (last + 1).tolist(), strict=True):
             number = self._seen.section[start]
             session = [self._rows.sighting(row) for row in self._seen.row[start:end].tolist()]
             section, vehicle_id = self._roads.sections[number], session[0].vehicle_id
             for passage in passages.measure(section, vehicle_id, session, self._pseudonyms).passages:
-                decided = policy.decide(passage, self._roads.policies[number], self._roads.tolerance_kmh)
-                (suspected if policy.is_suspected(decided) else settled).append(decided)
-        return Found(records.passage_records(settled, self._pseudonyms), suspected)
+                self._sort_in(found, policy.decide(passage, self._roads.policies[number], self._roads.tolerance_kmh))
+        return found
 
-    def _sessions(self, first: Numbers, last: Numbers) -> Iterator[_One]:
+    def _sort_in(self, found: Found, decided: Passage) -> None:
+        if policy.is_suspected(decided):
+            found.suspected.append(decided)
+        else:
+            found.settled.extend(records.passage_records([decided], self._pseudonyms))
+
+    def _identified(self, first: Numbers, last: Numbers) -> Iterator[_Session]:
         seen, names, sections = self._seen, self._rows.names, self._roads.sections
         numbers = (seen.section[first], seen.row[first], seen.row[last], last - first + 1, seen.time_us[first])
         times = (rfc3339_of_all(seen.time_us[first]), rfc3339_of_all(seen.time_us[last]))
@@ -246,9 +252,9 @@ class _Measuring:
         ):
             name = names[begins]
             identity = passage_id(sections[section].section_id, name, first_us)
-            yield _One(section, begins, ends, n, name, identity, first_time, last_time)
+            yield _Session(section, begins, ends, n, name, identity, first_time, last_time)
 
-    def _terms(self, first: Numbers, last: Numbers) -> Iterator[_Terms]:
+    def _terms(self, first: Numbers, last: Numbers) -> Iterator[_Measures]:
         roads, number = self._roads, self._seen.section[first]
         distance_m, travel_time_s = (
             roads.distance_m[number],
@@ -260,9 +266,9 @@ class _Measuring:
             speed.average_speed_kmh(distance_m, travel_time_s),
             speed.average_speed_kmh(roads.shortest_m[number], travel_time_s + roads.time_error_s[number]),
         )
-        return map(_Terms._make, zip(*(term.tolist() for term in terms), strict=True))
+        return map(_Measures._make, zip(*(term.tolist() for term in terms), strict=True))
 
-    def _suspected(self, section: Section, session: _One, terms: _Terms) -> Passage:
+    def _over(self, section: Section, session: _Session, terms: _Measures) -> Passage:
         entry, leaving = self._rows.sighting(session.first), self._rows.sighting(session.last)
         return Passage(
             passage_id=session.passage_id,
@@ -283,7 +289,7 @@ class _Measuring:
         )
 
     def _clear(
-        self, section: Section, session: _One, terms: _Terms, policy_name: str | None, counted_kmh: float
+        self, section: Section, session: _Session, terms: _Measures, policy_name: str | None, counted_kmh: float
     ) -> PassageRecord:
         """By place: names would cost more than the measurement."""
         return PassageRecord(
@@ -312,7 +318,7 @@ class _Measuring:
             counted_kmh,
         )
 
-    def _half(self, session: _One, from_entry: bool, to_exit: bool) -> PassageRecord:
+    def _half(self, session: _Session, from_entry: bool, to_exit: bool) -> PassageRecord:
         section = self._roads.sections[session.section]
         row = session.last if to_exit else session.first
         return PassageRecord(

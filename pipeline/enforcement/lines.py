@@ -75,24 +75,24 @@ class Places:
 
 def take(places: Places, message: Message, pseudonyms: Pseudonyms) -> tuple[Plain, list[tuple[int, bytes]]]:
     """The plain lines of a message from a file, and the others with their positions in it."""
-    lines = message.data.removesuffix(b"\n").split(b"\n")
-    wires = _wires(lines)
-    numbers = np.array(places.of(wires))
+    texts = message.data.removesuffix(b"\n").split(b"\n")
+    read = _wires(texts)
+    numbers = np.array(places.of(read))
     known = np.flatnonzero(numbers >= 0)
-    times_us = np.full(len(lines), NO_TIME)
-    times_us[known] = parse_all_us([wires[index].timestamp for index in known.tolist()])
+    times_us = np.full(len(texts), NO_TIME)
+    times_us[known] = parse_all_us([read[index].timestamp for index in known.tolist()])
     is_plain = (times_us >= messages.EARLIEST_US) & (times_us <= message.received_us + messages.MAX_AHEAD_US)
     chosen = np.flatnonzero(is_plain)
-    positions = accumulate((len(line) + 1 for line in lines), initial=message.position or 0)
-    others = [] if is_plain.all() else list(compress(zip(positions, lines, strict=False), ~is_plain))
-    wires = [wires[index] for index in chosen.tolist()]
+    positions = accumulate((len(text) + 1 for text in texts), initial=message.position or 0)
+    others = [] if is_plain.all() else list(compress(zip(positions, texts, strict=False), ~is_plain))
+    wires = [read[index] for index in chosen.tolist()]
     found_us, at = times_us[chosen].tolist(), numbers[chosen].tolist()
     for wire, number in zip(wires, at, strict=True):
         if wire.location is None:
             wire.location = places.locations[number]
     names = [pseudonyms.of(wire.vehicle_id, time_us) for wire, time_us in zip(wires, found_us, strict=True)]
     section_ids = [places.section_ids[number] for number in at]
-    return Plain([lines[index] for index in chosen.tolist()], wires, found_us, at, section_ids, names), others
+    return Plain([texts[index] for index in chosen.tolist()], wires, found_us, at, section_ids, names), others
 
 
 def _wires(lines: Sequence[bytes]) -> list[PlainWire]:

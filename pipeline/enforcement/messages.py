@@ -270,7 +270,7 @@ def _parse_leniently(raw: bytes, error: Exception) -> object:
         found = json.loads(raw, parse_constant=_NotANumber, parse_float=_finite)
     except (ValueError, RecursionError):
         raise Refusal("malformed_json", f"not JSON: {error}") from error
-    for field in _FIELDS & found.keys() if isinstance(found, dict) else ():
+    for field in filter(found.__contains__, Wire.__struct_fields__) if isinstance(found, dict) else ():
         if isinstance(found[field], str) and _SURROGATE.search(found[field]):
             raise _not_allowed(field, found[field])
     return found

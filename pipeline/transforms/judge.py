@@ -19,6 +19,8 @@ from pipeline.options import Settings
 from pipeline.transforms.commit import Commit
 from pipeline.transforms.packets import SealVerdicts
 
+TOGETHER = 500  # passages, since a bundle may hold any number
+
 
 class Judged(NamedTuple):
     """The two records of a case that has ended."""
@@ -66,11 +68,17 @@ class Part(beam.DoFn):
     def start_bundle(self) -> None:
         self._passages: list[Passage] = []
 
-    def process(self, verdict: Verdict) -> Iterator[TaggedOutput]:
+    def process(self, verdict: Verdict) -> Iterator[Passages | TaggedOutput]:
         self._passages.append(verdict.passage)
         yield TaggedOutput("fines", verdict.fine)
+        if len(self._passages) >= TOGETHER:
+            yield self._gathered()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         everywhere = GlobalWindow()
         if self._passages:
-            yield WindowedValue(Passages(tuple(self._passages)), everywhere.max_timestamp(), [everywhere])
+            yield WindowedValue(self._gathered(), everywhere.max_timestamp(), [everywhere])
+
+    def _gathered(self) -> Passages:
+        passages, self._passages = self._passages, []
+        return Passages(tuple(passages))
