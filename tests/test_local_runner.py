@@ -1,5 +1,6 @@
 """The lighter functions of the local runner give the answers of Beam's own."""
 
+import contextlib
 import queue
 import threading
 from types import SimpleNamespace
@@ -30,6 +31,15 @@ def lightened(monkeypatch):
 
 
 def panes(expected):
+    """Asked again where Beam itself lost a timer: its look for a stall takes those out that become due just then, and
+    what it raises is no exception. A stream that goes on never comes to that look."""
+    for _ in range(2):
+        with contextlib.suppress(TypeError):
+            return panes_of_a_run(expected)
+    return panes_of_a_run(expected)
+
+
+def panes_of_a_run(expected):
     options = PipelineOptions()
     options.view_as(StandardOptions).streaming = True
     stream = (
