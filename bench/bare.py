@@ -8,8 +8,6 @@ by its camera's section and its vehicle, and drops the sessions. python -m bench
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -25,7 +23,6 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.transforms.window import TimestampedValue
 from google.cloud import pubsub_v1
 
-import localcloud
 from bench import machine, streaming
 from generator.cloud import PubsubSink
 from generator.run import begin_at, generate
@@ -69,12 +66,7 @@ def build(pipeline: beam.Pipeline, settings: command_line.Settings) -> None:
 
 def measure(folder: Path, sightings: int, rate: float) -> dict[str, float]:
     """CPU time of both for each sighting, and how the whole job compares with the bare graph."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    sections = folder / "sections.yaml"
-    sections.write_text(streaming.city(rate), encoding="utf-8")
-    with localcloud.running(folder / "cloud") as cloud:
-        os.environ.update(cloud.env)
+    with streaming.prepared(folder, rate) as (cloud, sections):
         whole = streaming.Run(folder, cloud, sections, stored=False)
         bare = _bare(whole, folder, sections)
         try:

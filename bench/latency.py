@@ -9,8 +9,6 @@ its passage is measured), pictures, plates, commit, publishing.
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +19,6 @@ import msgspec
 import numpy as np
 from google.cloud import pubsub_v1
 
-import localcloud
 from bench import stamped, streaming
 from generator.cloud import BucketStore, PubsubSink
 from generator.outgoing import Outgoing
@@ -80,12 +77,7 @@ class Latency(NamedTuple):
 
 def measure(folder: Path, rate: float, seconds: float = RUN_S) -> dict[str, Any]:
     """Publish at so many sightings a second for so long, and wait for the fines."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    sections = folder / "sections.yaml"
-    sections.write_text(streaming.city(rate), encoding="utf-8")
-    with localcloud.running(folder / "cloud") as cloud:
-        os.environ.update(cloud.env)
+    with streaming.prepared(folder, rate) as (cloud, sections):
         run = Run(folder, cloud, sections, stored=False)
         try:
             found = _run(run, folder, sections, rate * seconds)

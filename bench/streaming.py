@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -107,14 +109,21 @@ class Run:
         return time.monotonic() - since
 
 
-def measure(folder: Path, sightings: int, rate: float) -> dict[str, float]:
-    """Publish about `sightings` at `rate` a second and wait until every one is stored."""
+@contextmanager
+def prepared(folder: Path, rate: float) -> Iterator[tuple[localcloud.LocalCloud, Path]]:
+    """The local services, and the city's section file, in a folder that is made anew."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     sections = folder / "sections.yaml"
     sections.write_text(city(rate), encoding="utf-8")
     with localcloud.running(folder / "cloud") as cloud:
         os.environ.update(cloud.env)
+        yield cloud, sections
+
+
+def measure(folder: Path, sightings: int, rate: float) -> dict[str, float]:
+    """Publish about `sightings` at `rate` a second and wait until every one is stored."""
+    with prepared(folder, rate) as (cloud, sections):
         run = Run(folder, cloud, sections)
         try:
             return _measure(run, config(run.resources, sections, sightings), sightings)
