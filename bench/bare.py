@@ -39,26 +39,21 @@ GOAL = 0.8
 
 
 class Decode(beam.DoFn):
-    """((section, vehicle), sighting) of each line, at its own time; a line that is none ends the run."""
-
-    def __init__(self, section_of: dict[str, str]) -> None:
-        self._section_of = section_of
+    """(vehicle, sighting) of each line, at its own time; a line that is none ends the run."""
 
     def process(self, message: PubsubMessage) -> Iterator[TimestampedValue]:
         """A message of JSON lines."""
         for line in message.data.splitlines():
             found: dict[str, Any] = msgspec.json.decode(line)
-            key = self._section_of[found["camera_id"]], found["vehicle_id"]
-            yield TimestampedValue((key, found), datetime.fromisoformat(found["timestamp"]).timestamp())
+            yield TimestampedValue((found["vehicle_id"], found), datetime.fromisoformat(found["timestamp"]).timestamp())
 
 
 def build(pipeline: beam.Pipeline, settings: command_line.Settings) -> None:
     """The bare graph, with the job's own windows."""
-    section_of = {camera: sections[0] for camera, sections in settings.network.by_camera.items()}
     _ = (
         pipeline
         | "Read" >> beam.io.ReadFromPubSub(subscription=settings.input, with_attributes=True)
-        | "Decode" >> beam.ParDo(Decode(section_of))
+        | "Decode" >> beam.ParDo(Decode())
         | "Session windows" >> GroupSessions(settings).windows()
         | "Group" >> beam.GroupByKey()
     )

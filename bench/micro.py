@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
@@ -23,7 +23,7 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from bench import traffic
-from pipeline.enforcement import evidence, messages, passages, policy
+from pipeline.enforcement import evidence, messages, passages, policy, trips
 from pipeline.enforcement.intake import Batch
 from pipeline.enforcement.model import Case, Message, Passage, Passages, Sighting
 from pipeline.local_sessions import SessionDriver, SessionsOfKey
@@ -31,7 +31,7 @@ from pipeline.options import Settings
 from pipeline.transforms.coders import StructCoder
 from pipeline.transforms.intake import _Decode
 from pipeline.transforms.judge import _Judge
-from pipeline.transforms.sessions import GroupSessions, Key, Measure, _MeasureAndRevise, keyed
+from pipeline.transforms.sessions import GroupSessions, Measure, _MeasureAndRevise, keyed
 
 LINE = "{:<32}{:>12}{:>12}"
 FEW_PASSAGES = 100  # in an element, as a bundle gives them
@@ -62,7 +62,8 @@ class Work(NamedTuple):
     messages: list[Message]
     batches: list[Batch]
     keyed: list[WindowedValue]
-    sessions: list[tuple[Key, list[Sighting]]]
+    sessions: list[tuple[str, list[Sighting]]]  # of a vehicle
+    seen: list[tuple[str, str, Sequence[Sighting]]]  # section, vehicle
     measured: list[Passage]
     decided: list[Passage]
     cases: list[Case]
@@ -112,12 +113,19 @@ def _row(step: Step, rounds: list[tuple[float, float]]) -> Row:
 def _work(settings: Settings, steps: Measure, windows: Windowing, sent: list[Message]) -> Work:
     batches = [settings.intake.read(message, message.received_us)[0] for message in sent]
     elements = [_in_window(one, windows) for batch in batches for one in keyed(batch)]
-    sessions = [(key, found) for key, values in _grouped(elements, windows).items() for found in values]
+    sessions = [(vehicle, found) for vehicle, values in _grouped(elements, windows).items() for found in values]
+    seen = [
+        (section_id, vehicle, part)
+        for vehicle, found in sessions
+        for section_id, part in trips.by_section(
+            passages.in_order(found), settings.intake.section_ids, round(settings.session_gap_s * 1e6)
+        )
+    ]
     network = settings.network.sections
-    measured = [one for key, seen in sessions for one in passages.measure(network[key[0]], key[1], seen).passages]
-    decided = [one for key, seen in sessions for one in steps.session(key, seen).passages]
+    measured = [one for name, vehicle, part in seen for one in passages.measure(network[name], vehicle, part).passages]
+    decided = [one for vehicle, found in sessions for one in steps.session(vehicle, found).passages]
     cases = [evidence.case_of(one) for one in decided if policy.is_suspected(one)]
-    return Work(sent, batches, elements, sessions, measured, decided, cases)
+    return Work(sent, batches, elements, sessions, seen, measured, decided, cases)
 
 
 def _in_window(element: Any, windows: Windowing) -> WindowedValue:  # noqa: ANN401 (as keyed gives it)
@@ -125,15 +133,15 @@ def _in_window(element: Any, windows: Windowing) -> WindowedValue:  # noqa: ANN4
     return WindowedValue(element.value, element.timestamp, tuple(windows.windowfn.assign(context)))
 
 
-def _grouped(elements: Iterable[WindowedValue], windows: Windowing) -> dict[Key, list[list[Sighting]]]:
+def _grouped(elements: Iterable[WindowedValue], windows: Windowing) -> dict[str, list[list[Sighting]]]:
     """The sessions of each key, all of which end after the last element has come."""
-    driver, states = SessionDriver(windows), dict[Key, SessionsOfKey]()
+    driver, states = SessionDriver(windows), dict[str, SessionsOfKey]()
     for element in elements:
         key, sighting = element.value
         state = states.get(key) or states.setdefault(key, SessionsOfKey())
         found = WindowedValue(sighting, element.timestamp, element.windows)
         driver.process_elements(state, [found], MIN_TIMESTAMP, MIN_TIMESTAMP)
-    fired: dict[Key, list[list[Sighting]]] = {}
+    fired: dict[str, list[list[Sighting]]] = {}
     for key, state in states.items():
         due, _ = state.get_timers(watermark=MAX_TIMESTAMP)
         fired[key] = [pane.value for end, timer in due for pane in driver.process_timer(end, "", "", timer[2], state)]
@@ -185,7 +193,7 @@ def _after_sessions(settings: Settings, work: Work, steps: Measure, n: int) -> l
     return [
         Step(
             "measure",
-            lambda: [passages.measure(network[key[0]], key[1], seen, pseudonyms) for key, seen in work.sessions],
+            lambda: [passages.measure(network[name], vehicle, part, pseudonyms) for name, vehicle, part in work.seen],
             None,
             n,
         ),

@@ -42,9 +42,9 @@ def _keyed(message: Message, settings: Settings) -> Iterable[WindowedValue]:
 
 
 def _bytes_of(one: WindowedValue) -> WindowedValue:
-    (section_id, vehicle_id), sighting = one.value
+    vehicle_id, sighting = one.value
     coder = StructCoder(type(sighting))
-    return one.with_value((f"{section_id}|{vehicle_id}".encode(), coder.encode(sighting)))
+    return one.with_value((vehicle_id.encode(), coder.encode(sighting)))
 
 
 def numbered(encoded: Sequence[bytes]) -> list[bytes]:

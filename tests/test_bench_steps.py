@@ -100,7 +100,7 @@ def test_worker_costs_are_told(tmp_path, settings):
     cpu = told["cpu_us_per_sighting"]
     assert cpu["all"]["ours"] == pytest.approx(cpu["input"]["ours"] + cpu["sessions"]["ours"])
     assert cpu["input"]["ours"] == pytest.approx(cpu["input"]["job"] - cpu["input"]["nothing"])
-    assert 1 < told["shuffles"]["sightings"]["elements_per_sighting"] < 2
+    assert told["shuffles"]["sightings"]["elements_per_sighting"] <= 1  # whatever the number of its sections
     assert "ours" in sdk.table(told, MACHINE)
 
 
@@ -139,8 +139,8 @@ def test_steps_are_printed_and_kept(tmp_path, monkeypatch, capsys):
 def test_bare_graph_decodes_keys_and_dates():
     line = {"camera_id": "A0", "vehicle_id": "V", "timestamp": "2026-03-02T13:00:07.500000Z"}
     data = json.dumps(line).encode() * 1 + b"\n" + json.dumps(line | {"camera_id": "B0"}).encode()
-    found = list(bare.Decode({"A0": "S0", "B0": "S0"}).process(PubsubMessage(data, {})))
-    assert [one.value[0] for one in found] == [("S0", "V")] * 2
+    found = list(bare.Decode().process(PubsubMessage(data, {})))
+    assert [one.value[0] for one in found] == ["V"] * 2
     assert {one.timestamp.micros for one in found} == {1_772_456_407_500_000}
 
 

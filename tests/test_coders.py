@@ -100,7 +100,7 @@ def test_coder_travels_to_workers():
     coder = StructCoder(model.Passage)
     assert pickle.loads(pickle.dumps(coder)) == coder
     assert hash(pickle.loads(pickle.dumps(coder))) == hash(coder)
-    assert coder != StructCoder(model.Session)
+    assert coder != StructCoder(model.Case)
 
 
 def test_coder_of_a_record_is_deterministic():

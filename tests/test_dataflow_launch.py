@@ -342,11 +342,9 @@ def test_everything_that_is_shuffled_is_typed(launched):
     found = shuffled(launched)
     assert found == {
         "Commit withdrawals/Group": "kv(varint, StructCoder)",
-        "Group sessions/Group": "kv(kv(string_utf8, string_utf8), StructCoder)",
+        "Group sessions/Group": "kv(string_utf8, StructCoder)",
         "Judge cases/Commit/Group": "kv(varint, StructCoder)",
-        "Measure passages/Measure and decide/ParDo(_MeasureAndRevise)": (
-            "kv(kv(string_utf8, string_utf8), iterable(StructCoder))"
-        ),
+        "Measure passages/Measure and decide/ParDo(_MeasureAndRevise)": "kv(string_utf8, iterable(StructCoder))",
         "Write outputs/Commit passages/Group": "kv(varint, StructCoder)",
         "Write outputs/Store in BigQuery/Store passages/Gather/ParDo(_GroupIntoBatchesDoFn)": "kv(varint, StructCoder)",
     }

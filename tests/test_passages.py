@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_policy import decide
 
 from pipeline.enforcement import passages, policy
-from pipeline.enforcement.model import Basis, ErrorBudget, Outcome, Passage, Reason, Session, Sighting, passage_id
+from pipeline.enforcement.model import Basis, ErrorBudget, Outcome, Passage, Reason, Sighting, passage_id
 from pipeline.enforcement.privacy import Pseudonyms
 from pipeline.enforcement.sections import Section
 
@@ -530,7 +530,7 @@ def test_tracks_never_raise_and_hold_every_sighting(points):
     ]
     for section in (TRACK, TRACK_WITH_LINE):
         session = passages.measure(section, "A", track)
-        assert isinstance(session, Session)
+        assert isinstance(session, passages.Session)
         assert sum(passage.n_sightings for passage in session.passages) == len(track)
         for passage in session.passages:
             assert passage.outcome is Outcome.UNMEASURABLE or math.isfinite(passage.avg_speed_kmh)

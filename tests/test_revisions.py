@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from test_policy import decide
 
 from pipeline.enforcement import passages, policy, records, revisions
-from pipeline.enforcement.model import Outcome, Passage, Reason, Session, Sighting
+from pipeline.enforcement.model import Outcome, Passage, Reason, Sighting
+from pipeline.enforcement.passages import Session
 from pipeline.enforcement.revisions import Change, History
 from pipeline.enforcement.sections import Section
 
@@ -27,7 +28,7 @@ def seen(camera: int, at_s: float, event_id: str | None = None) -> Sighting:
 def look(*sightings: Sighting) -> Session:
     """One look at a session: measured and decided."""
     session = passages.measure(SECTION, "A", sightings)
-    return replace(session, passages=tuple(decide(passage) for passage in session.passages))
+    return session._replace(passages=tuple(decide(passage) for passage in session.passages))
 
 
 def looks(*steps: Sequence[Sighting]) -> list[list[Change]]:

@@ -30,6 +30,15 @@ TestStream.__test__ = False  # a class of Beam, not a test
 T0_S = 1_776_000_000
 SECTION = Section("s", 40.0, cameras=("G0", "G1"), length_m=(400.0,))  # 36 s at the limit
 NETWORK = Network({"G0": (40.0, -73.0), "G1": (40.0, -73.1)}, {"s": SECTION}, {"G0": ("s",), "G1": ("s",)})
+CHAIN = Network(
+    NETWORK.cameras | {"G2": (40.0, -73.2)},
+    {
+        "s": SECTION,
+        "t": Section("t", 40.0, cameras=("G1", "G2"), length_m=(300.0,)),
+        "u": Section("u", 40.0, cameras=("G0", "G2"), length_m=(700.0,)),
+    },
+    {"G0": ("s", "u"), "G1": ("s", "t"), "G2": ("t", "u")},
+)
 GAP_S = 60.0
 
 noted: list[object] = []
@@ -45,17 +54,20 @@ def seen(camera: int, at_s: float, vehicle_id: str = "A", event_id: str | None =
     return Sighting(event_id or f"{vehicle_id} {camera}@{time_us}", vehicle_id, time_us, camera_id=f"G{camera}")
 
 
-def batch(*sightings: Sighting) -> Batch:
-    return Batch(tuple(Located(sighting, ("s",)) for sighting in sightings))
+def batch(*sightings: Sighting, network: Network = NETWORK) -> Batch:
+    return Batch(tuple(Located(sighting, network.by_camera[sighting.camera_id or ""]) for sighting in sightings))
 
 
-def settings(*, streaming: bool = True, gap_s: float = GAP_S, lateness: str = "1h") -> Settings:
+def settings(
+    *, streaming: bool = True, gap_s: float = GAP_S, lateness: str = "1h", network: Network = NETWORK
+) -> Settings:
     argv = (
         "--input_subscription=sights --output_topic=fines --radar_id=s --project_id=project-1 --ocr=none --privacy=off"
     )
     made = options.check(options.parse([*argv.split(), f"--allowed_lateness={lateness}"]))
-    intake = Intake(NETWORK, max_age_us=round(made.allowed_lateness_s * 1e6))
-    return made._replace(network=NETWORK, session_gap_s=gap_s, streaming=streaming, intake=intake)
+    intake = Intake(network, max_age_us=round(made.allowed_lateness_s * 1e6))
+    policies = dict.fromkeys(network.sections, made.policies["s"])
+    return made._replace(network=network, policies=policies, session_gap_s=gap_s, streaming=streaming, intake=intake)
 
 
 def changes_of(batches: beam.PCollection, found: Settings) -> None:
@@ -82,7 +94,8 @@ class Stream:
 
     def arrive(self, *sightings: Sighting) -> "Stream":
         first = min(sighting.time_us for sighting in sightings)
-        self._stream = self._stream.add_elements([TimestampedValue(batch(*sightings), Timestamp(micros=first))])
+        arrived = batch(*sightings, network=CHAIN)
+        self._stream = self._stream.add_elements([TimestampedValue(arrived, Timestamp(micros=first))])
         return self
 
     def watermark(self, at_s: float) -> "Stream":
@@ -104,7 +117,7 @@ def bounded(sightings: Iterable[Sighting], found: Settings) -> list[PassageRecor
     """Records of what is settled, and suspected passages."""
     noted.clear()
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        batches = pipeline | beam.Create([batch(*sightings)]).with_output_types(Batch)
+        batches = pipeline | beam.Create([batch(*sightings, network=found.network)]).with_output_types(Batch)
         changes_of(batches, found._replace(streaming=False))
     settled = [record for element in noted if isinstance(element, PassageRecords) for record in element.records]
     return sorted([*settled, *passed_on()], key=str)
@@ -223,38 +236,43 @@ def test_gap_that_is_no_binary_fraction_is_the_same_in_both(apart_us):
     )
 
 
-def traffic(chance: random.Random, vehicles: int = 40) -> Iterator[Sighting]:
+def traffic(chance: random.Random, vehicles: int = 40, cameras: int = 2) -> Iterator[Sighting]:
     """Small trips on a coarse clock, so that equal times, exact gaps and doubles are common."""
     for number in range(vehicles):
         for _ in range(chance.randint(1, 7)):
             yield seen(
-                chance.randint(0, 1), chance.choice([0, 20, 36, 40, 60, 80, 96, 100, 120, 160, 180]), f"V{number}"
+                chance.randrange(cameras), chance.choice([0, 20, 36, 40, 60, 80, 96, 100, 120, 160, 180]), f"V{number}"
             )
 
 
+NETWORKS = pytest.mark.parametrize("network", [NETWORK, CHAIN], ids=["section", "chain"])
+
+
+@NETWORKS
 @pytest.mark.parametrize("seed", range(3))
-def test_windows_and_files_give_identical_passages(seed):
+def test_windows_and_files_give_identical_passages(seed, network):
     chance = random.Random(seed)
-    sightings = list(traffic(chance))
+    sightings = list(traffic(chance, cameras=len(network.cameras)))
     arrival = chance.sample(sightings, len(sightings))
     stream = Stream()
     for start in range(0, len(arrival), 20):
         stream.arrive(*arrival[start : start + 20])
-    streamed = stream.changes()
-    assert as_stored(streamed) == bounded(sightings, settings())
+    found = settings(network=network)
+    assert as_stored(stream.changes(found)) == bounded(sightings, found)
 
 
+@NETWORKS
 @pytest.mark.parametrize("seed", range(3))
-def test_late_arrivals_end_where_the_files_end(seed):
+def test_late_arrivals_end_where_the_files_end(seed, network):
     """The watermark has passed everything before most of it arrives: the last revisions are what a fresh look gives."""
     chance = random.Random(100 + seed)
-    sightings = list(traffic(chance))
+    sightings = list(traffic(chance, cameras=len(network.cameras)))
     arrival = chance.sample(sightings, len(sightings))
-    stream = Stream()
+    stream, found = Stream(), settings(network=network)
     for number, start in enumerate(range(0, len(arrival), 15)):
         stream.arrive(*arrival[start : start + 15]).watermark(300 + 10 * number)
-    changes = stream.changes()
-    assert ends(final(changes)) == ends(bounded(sightings, settings()))
+    changes = stream.changes(found)
+    assert ends(final(changes)) == ends(bounded(sightings, found))
     issuable = [change.passage_id for change in changes if is_suspected(change) and not change.reasons]
     assert len(set(issuable)) == len(issuable)
 

@@ -84,23 +84,27 @@ class Intake:
         )
 
     def _locate(self, sighting: Sighting) -> Located:
+        section_ids = self.section_ids(sighting)
+        if sighting.location is None and sighting.camera_id is not None:
+            sighting = replace(sighting, location=self._network.cameras[sighting.camera_id])
+        return Located(sighting, section_ids)
+
+    def section_ids(self, sighting: Sighting) -> tuple[str, ...]:
+        """The sections that a sighting counts for. Raises Refusal where it names a camera or a section that is none."""
         camera = sighting.camera_id
         if camera is None:
-            return Located(sighting, (self._track_section(sighting),))
-        place = self._network.cameras.get(camera)
-        if place is None:
+            return (self._track_section(sighting),)
+        if camera not in self._network.cameras:
             error = f"camera_id: found {camera!r}; allowed: a camera of the section file"
             raise Refusal("unknown_camera", error, "camera_id", STAGE)
-        if sighting.location is None:
-            sighting = replace(sighting, location=place)
         sections = self._network.by_camera.get(camera, ())
         if sighting.radar_id is None:
-            return Located(sighting, sections)
+            return sections
         if sighting.radar_id not in sections:
             allowed = ", ".join(sections) or "none"
             error = f"radar_id: found {sighting.radar_id!r}; allowed for camera {camera!r}: {allowed}"
             raise Refusal("unknown_section", error, "radar_id", STAGE)
-        return Located(sighting, (sighting.radar_id,))
+        return (sighting.radar_id,)
 
     def _track_section(self, sighting: Sighting) -> str:
         """The radar track of a sighting that names no camera."""

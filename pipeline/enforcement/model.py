@@ -171,17 +171,6 @@ class Passages(msgspec.Struct, frozen=True, array_like=True, gc=False):
     passages: tuple[Passage, ...]
 
 
-class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """All passages of one vehicle in one section that one session of sightings holds."""
-
-    section_id: str
-    vehicle_id: str
-    first_us: int
-    last_us: int
-    n_sightings: int
-    passages: tuple[Passage, ...]
-
-
 class Picture(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One picture of a suspected violation in the evidence bucket, or why there is none, and what was read on it.
 

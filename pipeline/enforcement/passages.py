@@ -17,7 +17,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from pipeline.enforcement import speed
-from pipeline.enforcement.model import Basis, ErrorBudget, Outcome, Passage, Reason, Session, Sighting, passage_id
+from pipeline.enforcement.model import Basis, ErrorBudget, Outcome, Passage, Reason, Sighting, passage_id
 from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
 from pipeline.enforcement.sections import Section
 
@@ -31,6 +31,16 @@ MAX_OFFSET_M = 200.0  # from a section's line
 SHORT_LEG = 0.1  # of the mean leg of a track
 UNDECLARED = ErrorBudget()  # of a radar track nobody declares one
 TRACK_NOISE_M = 10.0  # how far a radar track's point may lie behind the one before it
+
+
+class Session(NamedTuple):
+    """The passages that one session of a vehicle's sightings holds: of all its sections, or of one of them."""
+
+    vehicle_id: str
+    first_us: int
+    last_us: int
+    n_sightings: int
+    passages: tuple[Passage, ...]
 
 
 _time = attrgetter("time_us")
@@ -73,7 +83,7 @@ def measure(
     if len(groups) > 1:
         # Which vehicle a sighting without a region is of, nobody knows.
         passages = [replace(passage, ambiguous=True) for passage in passages]
-    return Session(section.section_id, vehicle_id, unique[0].time_us, unique[-1].time_us, len(unique), tuple(passages))
+    return Session(vehicle_id, unique[0].time_us, unique[-1].time_us, len(unique), tuple(passages))
 
 
 def _without_duplicates(ordered: Sightings) -> Sightings:

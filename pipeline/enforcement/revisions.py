@@ -13,7 +13,8 @@ from hashlib import blake2b
 import msgspec
 from msgspec.structs import replace
 
-from pipeline.enforcement.model import Outcome, Passage, Reason, Session, Sighting
+from pipeline.enforcement.model import Outcome, Passage, Reason, Sighting
+from pipeline.enforcement.passages import Session
 from pipeline.enforcement.policy import is_suspected
 from pipeline.enforcement.records import last_coordinates
 
@@ -23,9 +24,9 @@ EVIDENCE_BYTES = 8
 class Published(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A passage as last passed on, the span and size of its session, and whether it was ever suspected.
 
-    It is kept for each vehicle, so without what need not be: section and vehicle are known where it is looked at, and
-    of entry and exit all that counts later is where the vehicle was last, and whether they are still the same:
-    `evidence`, their digest. Empty: of a release that kept the whole passage.
+    It is kept for each vehicle, so without what need not be: the vehicle is known where it is looked at, and of entry
+    and exit all that counts later is where the vehicle was last, and whether they are still the same: `evidence`, their
+    digest. Empty: of a release that kept the whole passage.
     """
 
     passage: Passage
@@ -77,7 +78,7 @@ def _first_look(session: Session) -> tuple[list[Change], History]:
 def _kept(passage: Passage, span: Span, ever_suspected: bool) -> Published:
     place = last_coordinates(passage)
     last = None if place is None else Sighting("", "", 0, location=place)
-    bare = replace(passage, section_id="", vehicle_id="", entry=None, exit=last, points=())
+    bare = replace(passage, vehicle_id="", entry=None, exit=last, points=())
     return Published(bare, *span, ever_suspected, _evidence(passage))
 
 
@@ -95,7 +96,6 @@ def _without_sightings(old: Published) -> Published:
 def _superseded(old: Passage, session: Session) -> Change:
     passage = replace(
         old,
-        section_id=session.section_id,
         vehicle_id=session.vehicle_id,
         outcome=Outcome.UNMEASURABLE,
         reasons=(Reason.SUPERSEDED,),
@@ -122,9 +122,7 @@ def _same(old: Published, passage: Passage) -> bool:
         return False
     before = old.passage
     reasons = tuple(reason for reason in before.reasons if reason is not Reason.REVISED)
-    now = replace(
-        passage, revision=1, n_sightings=0, section_id="", vehicle_id="", entry=None, exit=before.exit, points=()
-    )
+    now = replace(passage, revision=1, n_sightings=0, vehicle_id="", entry=None, exit=before.exit, points=())
     return replace(before, revision=1, n_sightings=0, reasons=reasons) == now
 
 

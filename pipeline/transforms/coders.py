@@ -59,7 +59,6 @@ RECORD_TYPES = (
     model.Sighting,
     model.Passage,
     model.Passages,
-    model.Session,
     model.Picture,
     model.Case,
     intake.Batch,

@@ -12,12 +12,12 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms import trigger, userstate, window
 from apache_beam.utils.timestamp import Duration, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
-from msgspec.structs import replace
 
 from pipeline import secret
-from pipeline.enforcement import bulk, evidence, passages, policy, revisions
+from pipeline.enforcement import bulk, evidence, passages, policy, revisions, trips
 from pipeline.enforcement.intake import Batch
-from pipeline.enforcement.model import Outcome, Passage, Passages, Session, Sighting
+from pipeline.enforcement.model import Outcome, Passage, Passages, Sighting
+from pipeline.enforcement.passages import Session
 from pipeline.enforcement.privacy import IN_CLEAR
 from pipeline.enforcement.records import Fine, PassageRecords
 from pipeline.enforcement.revisions import Change
@@ -25,14 +25,13 @@ from pipeline.enforcement.shares import Share, share_out
 from pipeline.options import Settings
 from pipeline.transforms.coders import StructCoder
 
-Key = tuple[str, str]  # section_id, vehicle_id
-KeyedSightings = tuple[Key, Iterable[Sighting]]
+OfVehicle = tuple[str, Iterable[Sighting]]  # vehicle_id
 Shared = tuple[int, Iterable[Share]]  # number of a share of the vehicles
 EVERYWHERE = (window.GlobalWindow(),)
 
 
 class GroupSessions(beam.PTransform):
-    """Sightings of one vehicle in one section, cut where it was not seen for the session gap.
+    """Sightings of one vehicle, on all roads, cut where it was not seen for the session gap.
 
     Unbounded input goes through session windows: a session fires when the watermark passes its end, and again, whole,
     for every late sighting. Bounded input is grouped at once and cut in plain code: the same sessions, several times
@@ -44,14 +43,14 @@ class GroupSessions(beam.PTransform):
         self._gap_s, self._allowed_lateness_s = settings.session_gap_s, settings.allowed_lateness_s
         self._streaming = settings.streaming
 
-    def expand(self, located: beam.PCollection[Batch]) -> beam.PCollection[KeyedSightings | Shared]:
+    def expand(self, located: beam.PCollection[Batch]) -> beam.PCollection[OfVehicle | Shared]:
         """One session of one vehicle; of bounded input a share of the vehicles, cut into sessions when measured."""
         return self._in_windows(located) if self._streaming else self._at_once(located)
 
-    def _in_windows(self, located: beam.PCollection[Batch]) -> beam.PCollection[KeyedSightings]:
+    def _in_windows(self, located: beam.PCollection[Batch]) -> beam.PCollection[OfVehicle]:
         return (
             located
-            | "Key by vehicle" >> beam.FlatMap(keyed).with_output_types(tuple[Key, Sighting])
+            | "Key by vehicle" >> beam.FlatMap(keyed).with_output_types(tuple[str, Sighting])
             | "Session windows" >> self.windows()
             | "Group" >> beam.GroupByKey()
             | "Leave windows" >> beam.WindowInto(window.GlobalWindows())
@@ -75,16 +74,14 @@ class GroupSessions(beam.PTransform):
 
 
 def keyed(batch: Batch) -> Iterator[WindowedValue]:
-    """((section_id, vehicle_id), sighting) at the time of the sighting, for each section of each sighting.
+    """(vehicle_id, sighting) at the time of the sighting, for each sighting that counts for a section.
 
     With their window, or Beam would work out for each that there is but one.
     """
     for located in batch.located:
-        sighting = located.sighting
         if located.section_ids:
-            seen = Timestamp(micros=sighting.time_us)
-            for section_id in located.section_ids:
-                yield WindowedValue(((section_id, sighting.vehicle_id), sighting), seen, EVERYWHERE)
+            sighting = located.sighting
+            yield WindowedValue((sighting.vehicle_id, sighting), Timestamp(micros=sighting.time_us), EVERYWHERE)
 
 
 class Measured(NamedTuple):
@@ -106,11 +103,10 @@ class MeasurePassages(beam.PTransform):
         super().__init__()
         remember_s = settings.allowed_lateness_s + settings.session_gap_s
         measure = Measure(settings)
-        gap_us = round(settings.session_gap_s * 1_000_000)
-        self._measure = _MeasureAndRevise(measure, remember_s) if settings.streaming else _MeasureOnce(measure, gap_us)
+        self._measure = _MeasureAndRevise(measure, remember_s) if settings.streaming else _MeasureOnce(measure)
         self._settled = Passages if settings.streaming else PassageRecords
 
-    def expand(self, sessions: beam.PCollection[KeyedSightings | Shared]) -> Measured:
+    def expand(self, sessions: beam.PCollection[OfVehicle | Shared]) -> Measured:
         """One step, since an engine's work for each element costs more than the measurement."""
         ways = sessions | "Measure and decide" >> beam.ParDo(self._measure).with_outputs(
             "settled", "withdrawn", main="suspected"
@@ -125,6 +121,7 @@ class Measure:
 
     def __init__(self, settings: Settings) -> None:
         self._network, self._policies = settings.network, settings.policies
+        self._section_ids, self._gap_us = settings.intake.section_ids, round(settings.session_gap_s * 1_000_000)
         self._roads = bulk.Roads(settings.network, settings.policies, settings.tolerance_kmh)
         self._tolerance_kmh, self._secret_source = settings.tolerance_kmh, settings.privacy_secret
         self._pseudonyms = IN_CLEAR
@@ -133,15 +130,18 @@ class Measure:
         """Read the secret, where it is used: it is no part of the graph."""
         self._pseudonyms = secret.pseudonyms(self._secret_source)
 
-    def session(self, key: Key, sightings: Iterable[Sighting]) -> Session:
+    def session(self, vehicle_id: str, sightings: Iterable[Sighting]) -> Session:
         """The session with its passages; suspected ones have no outcome yet."""
-        section_id, vehicle_id = key
-        found = passages.measure(self._network.sections[section_id], vehicle_id, sightings, self._pseudonyms)
-        return replace(found, passages=tuple(map(self._decide, found.passages)))
+        ordered = passages.in_order(sightings)
+        sections, found = self._network.sections, list[Passage]()
+        for section_id, seen in trips.by_section(ordered, self._section_ids, self._gap_us):
+            measured = passages.measure(sections[section_id], vehicle_id, seen, self._pseudonyms).passages
+            found.extend(map(self._decide, measured))
+        return Session(vehicle_id, ordered[0].time_us, ordered[-1].time_us, len(ordered), tuple(found))
 
-    def share(self, shares: Iterable[Share], gap_us: int) -> Iterator[bulk.Found]:
+    def share(self, shares: Iterable[Share]) -> Iterator[bulk.Found]:
         """The passages of all sightings of some vehicles; suspected ones have no outcome yet."""
-        return bulk.measure(self._roads, list(shares), gap_us, self._pseudonyms)
+        return bulk.measure(self._roads, list(shares), self._gap_us, self._pseudonyms)
 
     def _decide(self, passage: Passage) -> Passage:
         return policy.decide(passage, self._policies[passage.section_id], self._tolerance_kmh)
@@ -175,14 +175,14 @@ class _Counters:
 class _MeasureOnce(beam.DoFn):
     """The sessions of a share fire once, so that each passage is its own first revision."""
 
-    def __init__(self, measure: Measure, gap_us: int) -> None:
-        self._measure, self._gap_us, self._counters = measure, gap_us, _Counters()
+    def __init__(self, measure: Measure) -> None:
+        self._measure, self._counters = measure, _Counters()
 
     def setup(self) -> None:
         self._measure.setup()
 
     def process(self, element: Shared) -> Iterator[Passage | TaggedOutput]:
-        for found in self._measure.share(element[1], self._gap_us):
+        for found in self._measure.share(element[1]):
             self._counters.count(record.outcome for record in found.settled)
             self._counters.count(passage.outcome for passage in found.suspected)
             yield TaggedOutput("settled", PassageRecords(found.settled))
@@ -190,7 +190,7 @@ class _MeasureOnce(beam.DoFn):
 
 
 class _MeasureAndRevise(beam.DoFn):
-    """Remembers, per vehicle and section, what was passed on, until no late sighting can change it any more."""
+    """Remembers, per vehicle, what was passed on, until no late sighting can change it any more."""
 
     HISTORY = userstate.ReadModifyWriteStateSpec("history", StructCoder(revisions.History))
     FORGET = userstate.TimerSpec("forget", beam.TimeDomain.WATERMARK)
@@ -208,7 +208,7 @@ class _MeasureAndRevise(beam.DoFn):
 
     def process(
         self,
-        element: KeyedSightings,
+        element: OfVehicle,
         history: Any = beam.DoFn.StateParam(HISTORY),  # noqa: ANN401, B008
         forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: ANN401, B008
     ) -> Iterator[Passage | TaggedOutput]:
