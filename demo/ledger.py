@@ -64,6 +64,7 @@ class Summary:
     wrong: int
     missed: int
     unprovable: int
+    same_trip: int
     seconds_to_services_up: float
     seconds_to_first_fine: float | None
     seconds: float
@@ -171,6 +172,7 @@ def summarise(
         wrong=result.wrong,
         missed=result.missed,
         unprovable=result.unprovable,
+        same_trip=result.same_trip,
         seconds_to_services_up=round(times.services_up, 1),
         seconds_to_first_fine=None if times.first_fine is None else round(times.first_fine, 1),
         seconds=round(times.total, 1),

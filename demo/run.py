@@ -115,6 +115,7 @@ def pipeline_options(out: Folder, resources: Resources) -> list[str]:
         "input_subscription": resources.input_subscription,
         "output_topic": resources.output_topic,
         "rejected_topic": resources.rejected_topic,
+        "alarms_topic": resources.alarms_topic,
         "dataset": resources.dataset,
         "evidence_bucket": resources.evidence_bucket,
         "sections": str(SECTIONS),
@@ -175,7 +176,8 @@ def _tell(summary: Summary, result: Score, out: Folder, screen: Screen) -> None:
     screen.item(
         "score",
         f"{summary.right} right, {summary.wrong} wrong, {summary.missed} missed, "
-        f"{summary.unprovable} not provable, {summary.reviews} for a person; {summary.violations} true violations",
+        f"{summary.unprovable} not provable, {summary.same_trip} of the same trip, {summary.reviews} for a person; "
+        f"{summary.violations} true violations",
     )
     for finding in (*result.of(Verdict.WRONG), *result.of(Verdict.MISSED), *result.of(Verdict.UNPROVABLE)):
         screen.item("", f"{finding.verdict}: {finding.vehicle_id} in {finding.section_id}: {finding.explanation}")

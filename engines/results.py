@@ -8,7 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-KINDS = ("sightings", "passages", "fines", "rejected")
+KINDS = ("sightings", "passages", "fines", "alarms", "rejected")
 # When this run read the file, in a field and in the words of an error: no two runs share it.
 _RUN_TIME = re.compile(rb'"received_at":"[^"]*",?|(?<=, received )[-0-9T:.]+Z')
 _MODULUS = 1 << 128

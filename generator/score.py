@@ -23,6 +23,14 @@ SPEED_TOLERANCE_KMH = 0.5
 POINT_SPEEDS = "point_speeds"
 
 
+class TripLeg(msgspec.Struct, frozen=True):
+    """A passage that a fine stands for too."""
+
+    section: str
+    entry_time: datetime
+    exit_time: datetime
+
+
 class FineMessage(msgspec.Struct, frozen=True):
     """The fields of a published fine that the score needs; it may have others. avg_speed: km/h; None: not known any
     more, as when a revision has withdrawn the fine."""
@@ -36,6 +44,7 @@ class FineMessage(msgspec.Struct, frozen=True):
     license_plate: str | None = None
     radar_id: str = ""
     revision: int = 1
+    trip: tuple[TripLeg, ...] = ()
 
 
 class Verdict(StrEnum):
@@ -43,6 +52,7 @@ class Verdict(StrEnum):
 
     RIGHT = "right"
     WRONG = "wrong"
+    SAME_TRIP = "in the fine of its trip"
     MISSED = "missed"
     UNPROVABLE = "not provable"
     REVIEW_OF_VIOLATION = "review of a violation"
@@ -62,7 +72,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Score:
-    """How fines compare with the truth. right + missed + unprovable + reviewed violations = all."""
+    """How fines compare with the truth. right + of the same trip + missed + unprovable + reviewed violations = all."""
 
     findings: tuple[Finding, ...]
     violations: int
@@ -81,6 +91,11 @@ class Score:
     def wrong(self) -> int:
         """Fines that should not have been issued."""
         return len(self.of(Verdict.WRONG))
+
+    @property
+    def same_trip(self) -> int:
+        """Violations that another one's fine or case stands for: one fine for a trip."""
+        return len(self.of(Verdict.SAME_TRIP))
 
     @property
     def missed(self) -> int:
@@ -106,6 +121,7 @@ def score(truth: Iterable[TruthRecord], fines: Iterable[FineMessage]) -> Score:
     findings: list[Finding | None] = [judge.issued(fine) for fine in latest if fine.status == "issued"]
     findings += [judge.reviewed(fine) for fine in latest if fine.status == "review"]
     findings += [judge.withdrawn(fine) for fine in latest if fine.status == "withdrawn"]
+    findings += judge.same_trip(latest)
     findings += judge.missed()
     return Score(tuple(f for f in findings if f), sum(passage.over for passage in passages), len(passages))
 
@@ -135,6 +151,7 @@ class _Judge:
         self._fined: set[int] = set()
         self._reviewed: set[int] = set()
         self._withdrawn: set[int] = set()
+        self._same_trip: set[int] = set()
 
     def issued(self, fine: FineMessage) -> Finding:
         """Right or wrong."""
@@ -176,10 +193,20 @@ class _Judge:
         self._withdrawn.update(self._near(fine))
         return Finding(Verdict.WITHDRAWN, fine.radar_id, fine.vehicle_id)
 
+    def same_trip(self, fines: Iterable[FineMessage]) -> list[Finding]:
+        """Violations that a fine or a case of the same trip names beside its own."""
+        legs = ((fine, leg) for fine in fines if fine.status != "withdrawn" for leg in fine.trip)
+        for fine, leg in legs:
+            near = self._of_vehicle(fine.vehicle_id, leg.section, leg)
+            self._same_trip.update(number for number in near if self._passages[number].over)
+        self._same_trip -= self._fined | self._reviewed
+        named = (self._passages[number] for number in sorted(self._same_trip))
+        return [Finding(Verdict.SAME_TRIP, passage.section_id, passage.vehicle_id) for passage in named]
+
     def missed(self) -> list[Finding]:
         """Violations that nothing accounts for."""
-        open_ = (n for n, p in enumerate(self._passages) if p.over and n not in self._fined | self._reviewed)
-        return [self._missed(number) for number in open_]
+        known = self._fined | self._reviewed | self._same_trip
+        return [self._missed(n) for n, passage in enumerate(self._passages) if passage.over and n not in known]
 
     def _missed(self, number: int) -> Finding:
         passage = self._passages[number]
@@ -190,13 +217,16 @@ class _Judge:
 
     def _near(self, fine: FineMessage) -> Iterator[int]:
         """True passages of the fined vehicle in that section that overlap with the fine's time."""
-        for number in self._by_vehicle.get(normalise(fine.vehicle_id), []):
+        return self._of_vehicle(fine.vehicle_id, fine.radar_id, fine)
+
+    def _of_vehicle(self, vehicle_id: str, section_id: str, told: FineMessage | TripLeg) -> Iterator[int]:
+        for number in self._by_vehicle.get(normalise(vehicle_id), []):
             passage = self._passages[number]
-            if passage.basis == POINT_SPEEDS or (passage.section_id == fine.radar_id and _overlap(fine, passage)):
+            if passage.basis == POINT_SPEEDS or (passage.section_id == section_id and _overlap(told, passage)):
                 yield number
 
 
-def _overlap(fine: FineMessage, passage: TruePassage) -> bool:
+def _overlap(fine: FineMessage | TripLeg, passage: TruePassage) -> bool:
     entry_s, exit_s = _seconds(passage)
     begins_s, ends_s = fine.entry_time.timestamp(), fine.exit_time.timestamp()
     return begins_s < exit_s + TIME_TOLERANCE_S and ends_s > entry_s - TIME_TOLERANCE_S

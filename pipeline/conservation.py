@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -10,7 +11,7 @@ from apache_beam.metrics import MetricsFilter
 from apache_beam.metrics.execution import MetricResult
 from apache_beam.runners.runner import PipelineResult
 
-from pipeline.enforcement.model import Outcome, Status
+from pipeline.enforcement.model import AlarmKind, Outcome, Status
 
 LOST = "the sums do not agree, something was lost: "
 UNIDENTIFIED = "unidentified"  # a part of the located sightings, and no sum of its own
@@ -35,7 +36,8 @@ def account(result: PipelineResult, output_dir: str) -> tuple[str, bool]:
     read, measured, lines = (_counted(result, namespace) for namespace in ("sightings", "passages", "lines"))
     unidentified = _counted(result, "sightings", UNIDENTIFIED)
     nobody = f" ({unidentified.n:,} of no known vehicle)" if unidentified and unidentified.n else ""
-    to_write = sightings + passages + sum(written[f"fines_{status}"] for status in Status)
+    fines, raised = ((f"fines_{status}" for status in Status), (f"alarms_{kind}" for kind in AlarmKind))
+    to_write = sightings + passages + sum(written[name] for name in chain(fines, raised))
     outcomes = ", ".join(f"{written[f'passages_{outcome}']:,} {outcome}" for outcome in Outcome)
     line = (
         f"{read.n if read else sightings:,} sightings = "

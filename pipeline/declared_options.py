@@ -11,6 +11,7 @@ DEFAULT_LATENESS, DEFAULT_LIMIT, DEFAULT_PREFLIGHT = "24h", "25 mph", "on"
 ONLY_PUBSUB = (
     "output_topic",
     "rejected_topic",
+    "alarms_topic",
     "publish_all",
     "timestamp_attribute",
     "id_attribute",
@@ -43,6 +44,7 @@ def _add_pubsub(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--input_subscription", help="subscription with the cameras' sightings")
     group.add_argument("--output_topic", help="topic for fines, cases for review and withdrawals")
     group.add_argument("--rejected_topic", help="topic for what could not be processed, with its original bytes")
+    group.add_argument("--alarms_topic", help="topic for alarms, such as a plate that is seen at two places at once")
     group.add_argument(
         "--publish_all",
         nargs="?",
@@ -85,6 +87,11 @@ def _add_roads(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--policy", help="policy of sections that name none: edem (default), nyc, nl, ch, at, it, ...")
     group.add_argument("--policies", help="file (YAML) with further policies, local or gs://")
     group.add_argument("--tolerance", default="0 km/h", help="no suspicion up to the limit plus this. Default: 0 km/h")
+    group.add_argument(
+        "--clone_ceiling",
+        default="250 km/h",
+        help="fines of a plate that is seen at two places faster than this are for a person. Default: 250 km/h",
+    )
     group.add_argument(
         "--session_gap", help="a vehicle not seen for so long has left, e.g. 30s; default: longest leg at 10 km/h"
     )

@@ -10,7 +10,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.option_values import OptionError
 
-NAMES = ("sightings", "passages", "fines", "rejected")
+NAMES = ("sightings", "passages", "fines", "alarms", "rejected")
 Results = dict[str, float]  # name of the file: when it was written, in seconds since 1970
 _RESULT = re.compile(rf"({'|'.join(NAMES)})-\d{{5,}}-of-\d{{5,}}\.ndjson")
 

@@ -101,8 +101,8 @@ def _credentials() -> str:
 def _project(settings: Settings) -> str:
     """A run whose names are in another project than its account is allowed, and mostly a mistake."""
     _, own = google.auth.default()
-    names = (settings.input, settings.output_topic, settings.rejected_topic)
-    projects = {name.split("/")[1] for name in names if name}
+    names = (settings.input, *(topic for _, topic in _sent_to(settings)))
+    projects = {name.split("/")[1] for name in names}
     if settings.dataset:
         projects.add(settings.dataset.rpartition(".")[0])
     if len(projects) > 1:
@@ -118,10 +118,14 @@ def _project(settings: Settings) -> str:
 
 def _messaging(settings: Settings) -> Iterator[Look]:
     yield _named("subscription", settings.input, SUBSCRIPTION, "input_subscription", partial(_subscription, settings))
-    if settings.output_topic:
-        yield _named("output topic", settings.output_topic, TOPIC, "output_topic", _topic)
-    if settings.rejected_topic:
-        yield _named("rejected topic", settings.rejected_topic, TOPIC, "rejected_topic", _topic)
+    for name, topic in _sent_to(settings):
+        yield _named(name.replace("_", " "), topic, TOPIC, name, _topic)
+
+
+def _sent_to(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Each option that names a topic with what it names."""
+    topics = ("output_topic", "rejected_topic", "alarms_topic")
+    return ((option, topic) for option in topics if (topic := getattr(settings, option)))
 
 
 def _named(name: str, full: str, kind: str, option: str, ask: Callable[[str], str]) -> Look:
@@ -153,7 +157,7 @@ def _subscription(settings: Settings, name: str) -> str:
 
 def _refuse_loop(settings: Settings, topic: str) -> None:
     """What the run sends must not come back to it as sightings, to be rejected and sent again for ever."""
-    for option, sent_to in (("output_topic", settings.output_topic), ("rejected_topic", settings.rejected_topic)):
+    for option, sent_to in _sent_to(settings):
         if sent_to == topic:
             raise NotReadyError(
                 f"its topic {topic} is the --{option} too: what is sent there would come back as sightings; give "

@@ -37,6 +37,7 @@ _log = logging.getLogger(__name__)
 LOCAL_RUNNERS = ("DirectRunner", "BundleBasedDirectRunner", "FnApiRunner", "PrismRunner")
 MAX_SESSION_GAP_H = 24
 MAX_TOLERANCE_KMH = 300
+CLONE_CEILINGS_KMH = (150, 1000)  # nobody drives on roads as a slower one would have to, or as a faster one
 
 
 class SectionSpeedOptions(PipelineOptions):
@@ -56,12 +57,14 @@ class Settings(NamedTuple):
     allowed_lateness_s: float
     policies: Mapping[str, Policy]
     tolerance_kmh: float
+    clone_ceiling_kmh: float
     streaming: bool
     input: str
     received_us: int
     output_dir: str | None
     output_topic: str | None
     rejected_topic: str | None
+    alarms_topic: str | None
     publish_all: bool
     timestamp_attribute: str | None
     id_attribute: str | None
@@ -101,7 +104,7 @@ def check(options: PipelineOptions) -> Settings:
         DEFAULT_LATENESS if own.allowed_lateness is None else own.allowed_lateness, "--allowed_lateness"
     )
     read_plates, bucket = _proof(own, project, streaming=streaming)
-    output_topic, rejected_topic = _topics(own, project)
+    topics = _topics(own, project)
     return Settings(
         network=network,
         intake=Intake(network, own.radar_id, round(lateness_s * 1e6) if streaming else None),
@@ -109,12 +112,12 @@ def check(options: PipelineOptions) -> Settings:
         allowed_lateness_s=lateness_s,
         policies=policies.of_network(network, own.policy, own.policies),
         tolerance_kmh=sections.parse_speed_kmh(own.tolerance, "--tolerance", 0, MAX_TOLERANCE_KMH),
+        clone_ceiling_kmh=sections.parse_speed_kmh(own.clone_ceiling, "--clone_ceiling", *CLONE_CEILINGS_KMH),
         streaming=streaming,
         input=_input(own, project, streaming=streaming),
         received_us=time.time_ns() // 1000,
         output_dir=None if streaming else _output_dir(own.output_dir),
-        output_topic=output_topic,
-        rejected_topic=rejected_topic,
+        **topics,
         publish_all=own.publish_all,
         timestamp_attribute=own.timestamp_attribute or None,
         id_attribute=own.id_attribute or None,
@@ -179,13 +182,17 @@ def _proof(own: SectionSpeedOptions, project: str | None, *, streaming: bool) ->
     return read_plates, values.bucket_name(bucket, "--evidence_bucket")
 
 
-def _topics(own: SectionSpeedOptions, project: str | None) -> tuple[str | None, str | None]:
-    """The full names of the topics for fines and for what is rejected: whoever reads fines must get nothing else."""
-    output = values.topic_name(own.output_topic, "--output_topic", project)
-    rejected = values.topic_name(own.rejected_topic, "--rejected_topic", project)
-    if output and output == rejected:
-        raise OptionError(f"--rejected_topic: found {own.rejected_topic!r}, the --output_topic; allowed: another topic")
-    return output, rejected
+def _topics(own: SectionSpeedOptions, project: str | None) -> dict[str, str | None]:
+    """The full names of the topics by their options: whoever reads fines must get nothing else."""
+    found: dict[str, str | None] = {}
+    for option in ("output_topic", "rejected_topic", "alarms_topic"):
+        given = getattr(own, option)
+        name = values.topic_name(given, f"--{option}", project)
+        other = next((known for known, taken in found.items() if name and taken == name), None)
+        if other:
+            raise OptionError(f"--{option}: found {given!r}, the --{other}; allowed: another topic")
+        found[option] = name
+    return found
 
 
 def _privacy_secret(own: SectionSpeedOptions) -> secret.Source | None:

@@ -4,6 +4,7 @@ locals {
     sightings = { partitioned_by = "timestamp", clustered_by = ["camera_id", "vehicle_id"] }
     passages  = { partitioned_by = "entry_time", clustered_by = ["section_id", "outcome"] }
     fines     = { partitioned_by = "entry_time", clustered_by = ["radar_id", "status"] }
+    alarms    = { partitioned_by = "time", clustered_by = ["kind"] }
     rejected  = { partitioned_by = "received_at", clustered_by = ["stage", "reason"] }
   }
   latest_views = ["latest_sightings", "latest_passages", "latest_fines"]

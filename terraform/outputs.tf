@@ -13,6 +13,11 @@ output "rejected_topic" {
   value       = google_pubsub_topic.topics["rejected"].id
 }
 
+output "alarms_topic" {
+  description = "For --alarms_topic."
+  value       = google_pubsub_topic.topics["alarms"].id
+}
+
 output "dataset" {
   description = "For --dataset."
   value       = local.dataset

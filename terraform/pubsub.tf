@@ -2,6 +2,7 @@ locals {
   ways = {
     sightings   = { topic = var.input_topic, subscription = var.input_subscription }
     fines       = { topic = var.output_topic, subscription = var.output_subscription }
+    alarms      = { topic = var.alarms_topic, subscription = var.alarms_subscription }
     rejected    = { topic = var.rejected_topic, subscription = var.rejected_subscription }
     undelivered = { topic = var.dead_letter_topic, subscription = var.dead_letter_subscription }
   }

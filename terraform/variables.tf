@@ -45,6 +45,16 @@ variable "rejected_subscription" {
   default = "rejected-inbox"
 }
 
+variable "alarms_topic" {
+  type    = string
+  default = "alarms"
+}
+
+variable "alarms_subscription" {
+  type    = string
+  default = "alarms-inbox"
+}
+
 variable "dead_letter_topic" {
   type    = string
   default = "undelivered"

@@ -38,6 +38,7 @@ def parameters(bucket: storage.Bucket) -> dict[str, str]:
         "input_subscription": "projects/project-1/subscriptions/sightings-pipeline",
         "output_topic": "projects/project-1/topics/fines",
         "rejected_topic": "projects/project-1/topics/rejected",
+        "alarms_topic": "projects/project-1/topics/alarms",
         "dataset": "section_speed",
         "sections": f"gs://{bucket.name}/sections.yaml",
         "privacy_secret": f"gs://{bucket.name}/privacy.secret",

@@ -112,6 +112,7 @@ def measured(lines: list[bytes]) -> tuple[Counter, int]:
         seen.setdefault(found["vehicle_id"], {})[camera] = found["timestamp"]
     outcomes: Counter = Counter()
     for cameras in seen.values():
+        fined = False  # the first leg is a part of the whole: one trip
         for leaving, length_m, through in ((2, 400, {1, 2}), (3, 1200, {1, 2, 3})):
             if not cameras.keys() & through:
                 continue
@@ -119,7 +120,8 @@ def measured(lines: list[bytes]) -> tuple[Counter, int]:
                 outcomes["unmeasurable"] += 1
             else:
                 fast = length_m * 3.6 / (cameras[leaving] - cameras[1]) > 40
-                outcomes["review" if fast else "clear"] += 1
+                outcomes["review" if fast and not fined else "clear"] += 1
+                fined |= fast
     return outcomes, rejected
 
 
@@ -280,8 +282,8 @@ def test_place_in_the_file_names_and_orders_what_has_neither_id_nor_time(monkeyp
     whole = run("--privacy=off")
     monkeypatch.setattr(blocks, "BLOCK_BYTES", block_bytes)
     cut = run("--privacy=off")
-    assert {name: sorted(text.splitlines()) for name, text in cut.text.items()} == {
-        name: sorted(text.splitlines()) for name, text in whole.text.items()
+    assert {name: sorted(text.splitlines()) for name, text in cut.text.items() if text} == {
+        name: sorted(text.splitlines()) for name, text in whole.text.items() if text
     }
     in_order = sorted(whole.sightings, key=lambda sighting: sighting["timestamp"])
     assert [sighting["lane"] for sighting in in_order] == list(range(60))

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.enforcement import bulk, passages, policy, records
+from pipeline.enforcement import alarms, bulk, passages, policy, records, trips
+from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.intake import Batch, Intake, Located
 from pipeline.enforcement.model import ErrorBudget, Message, Passage, Sighting
 from pipeline.enforcement.policy import Deduction, Least, Policy
@@ -38,13 +39,14 @@ SECTIONS_OF = {
     camera: tuple(name for name, section in SECTIONS.items() if camera in section.cameras)
     for camera in ("G0", "G1", "G2", "G9")
 }
-PLACES = {"G0": (40.70, -73.90), "G1": (40.71, -73.91), "G2": (40.72, -73.92), "G9": (40.73, -73.93)}
+PLACES = {"G0": (40.700, -73.900), "G1": (40.703, -73.902), "G2": (40.706, -73.904), "G9": (40.730, -73.930)}
 NETWORK = Network(PLACES, SECTIONS, SECTIONS_OF)
 ROUNDS = Policy("rounds", rounds=True, deductions=(Deduction(kmh=5.0),), least=(Least(4.0),), more_than_kmh=0.5)
 POLICIES = dict.fromkeys(SECTIONS, Policy("plain")) | {"chain": ROUNDS, "back": Policy("")}
 ROADS = bulk.Roads(NETWORK, POLICIES, TOLERANCE_KMH)
 INTAKE = Intake(NETWORK)
-Found = tuple[list[PassageRecord], list[Passage]]
+RULES = trips.Rules(POLICIES, GAP_US)
+Found = tuple[list[PassageRecord], list[Passage], list[Alarm]]
 
 
 def one_by_one(found: list[Located], pseudonyms: Pseudonyms) -> Found:
@@ -53,19 +55,30 @@ def one_by_one(found: list[Located], pseudonyms: Pseudonyms) -> Found:
     for located in found:
         for section_id in located.section_ids:
             keyed[section_id, located.sighting.vehicle_id].append(located.sighting)
-    decided = [
-        policy.decide(passage, POLICIES[section_id], TOLERANCE_KMH)
-        for (section_id, vehicle_id), sightings in keyed.items()
-        for session in sessions_of(sightings)
-        for passage in passages.measure(SECTIONS[section_id], vehicle_id, session, pseudonyms).passages
-    ]
+    of_vehicle, decided, raised = defaultdict(list), list[Passage](), list[Alarm]()
+    for one in found:
+        if one.section_ids:
+            of_vehicle[one.sighting.vehicle_id].append(one.sighting)
+    for vehicle_id, sightings in of_vehicle.items():
+        for session in sessions_of(sightings):
+            own = [
+                policy.decide(passage, POLICIES[section_id], TOLERANCE_KMH)
+                for (section_id, driver), seen in keyed.items()
+                if driver == vehicle_id
+                for part in sessions_of(seen)
+                if session[0].time_us <= part[0].time_us <= session[-1].time_us
+                for passage in passages.measure(SECTIONS[section_id], vehicle_id, part, pseudonyms).passages
+            ]
+            settled, pairs = trips.settle(passages.in_order(session), own, RULES)
+            decided.extend(settled)
+            raised.extend(alarms.of_clone(pair, settled, pseudonyms) for pair in pairs)
     settled = [passage for passage in decided if not policy.is_suspected(passage)]
     suspected = [passage for passage in decided if policy.is_suspected(passage)]
-    return in_order(records.passage_records(settled, pseudonyms), suspected)
+    return in_order(records.passage_records(settled, pseudonyms), suspected, raised)
 
 
-def in_order(settled: list[PassageRecord], suspected: list[Passage]) -> Found:
-    return sorted(settled, key=str), sorted(suspected, key=str)
+def in_order(settled: list[PassageRecord], suspected: list[Passage], raised: list[Alarm]) -> Found:
+    return sorted(settled, key=str), sorted(suspected, key=str), sorted(raised, key=str)
 
 
 def sessions_of(sightings: list[Sighting]) -> list[list[Sighting]]:
@@ -100,9 +113,11 @@ def at_once(batches: list[Batch], pseudonyms: Pseudonyms = IN_CLEAR, gap_us: int
         for number, share in share_out(batch):
             assert 0 <= number < SHARES
             shares[number].append(share)
-    found = [part for share in shares.values() for part in bulk.measure(ROADS, share, gap_us, pseudonyms)]
+    rules = RULES._replace(gap_us=gap_us)
+    found = [part for share in shares.values() for part in bulk.measure(ROADS, share, rules, pseudonyms)]
     settled = [record for part in found for record in part.settled]
-    return in_order(settled, [passage for part in found for passage in part.suspected])
+    raised = [alarm for part in found for alarm in part.alarms]
+    return in_order(settled, [passage for part in found for passage in part.suspected], raised)
 
 
 def located(camera: str, at_s: float, vehicle_id: str = "A", **fields: object) -> Located:
@@ -160,19 +175,19 @@ def test_passages_are_the_same_in_whatever_parts_they_are_measured(found):
 
 
 def test_no_sighting_gives_no_passage():
-    assert at_once([Batch(())]) == ([], [])
-    assert list(bulk.measure(ROADS, [], GAP_US)) == []
+    assert at_once([Batch(())]) == ([], [], [])
+    assert list(bulk.measure(ROADS, [], RULES)) == []
 
 
 def test_sightings_that_count_for_no_section_give_no_passage():
     seen = located("G9", 0)
-    assert at_once([Batch((seen,))]) == at_once([of_lines([seen], IN_CLEAR)]) == ([], [])
+    assert at_once([Batch((seen,))]) == at_once([of_lines([seen], IN_CLEAR)]) == ([], [], [])
 
 
 def spans(*at_us: int, gap_us: int = 100) -> list[tuple[str, str]]:
     """First and last time of each session of one vehicle."""
     seen = [Located(Sighting(f"e{at}", "A", T0_US + at, camera_id="G1"), ("two",)) for at in at_us]
-    settled, _ = at_once([Batch(tuple(seen))], gap_us=gap_us)
+    settled, *_ = at_once([Batch(tuple(seen))], gap_us=gap_us)
     return sorted((record.entry_time, record.exit_time) for record in settled)
 
 
@@ -208,8 +223,8 @@ def test_sessions_are_the_finest_cut_at_gaps(times, gap_us):
 @pytest.mark.parametrize("last", [1, 3, 10, 36.000001, 60])
 def test_speeds_are_the_same_to_the_last_bit(last):
     found = [located("G0", 0.1), located("G1", 0.1 + last), located("G2", 0.7 + last)]
-    settled, suspected = at_once([of_lines(found, IN_CLEAR)])
-    assert (settled, suspected) == one_by_one(found, IN_CLEAR)
+    settled, suspected, raised = at_once([of_lines(found, IN_CLEAR)])
+    assert (settled, suspected, raised) == one_by_one(found, IN_CLEAR)
     assert all(type(record.avg_speed) in (float, type(None)) for record in settled)
     assert all(type(passage.avg_speed_kmh) is float for passage in suspected)
 
@@ -217,7 +232,7 @@ def test_speeds_are_the_same_to_the_last_bit(last):
 def test_plain_sessions_are_not_left_to_the_slow_way(monkeypatch):
     monkeypatch.setattr(passages, "measure", None)
     chain = [located(camera, at_s) for at_s, camera in ((0, "G0"), (9, "G1"), (50, "G2"))]
-    settled, _ = at_once([of_lines([Located(one.sighting, ("chain",)) for one in chain], IN_CLEAR)])
+    settled, *_ = at_once([of_lines([Located(one.sighting, ("chain",)) for one in chain], IN_CLEAR)])
     (found,) = settled
     assert (found.n_sightings, found.distance_m, found.travel_time_s) == (3, 733.3, 50.0)
 
@@ -226,6 +241,6 @@ def test_sightings_of_clear_passages_are_not_read_again(monkeypatch):
     seen = [located("G0", 0), located("G2", 59), located("G0", 0, "B")]
     batch = of_lines([Located(one.sighting, ("chain",)) for one in seen], IN_CLEAR)
     monkeypatch.setattr(bulk.lines, "read", None)
-    settled, suspected = at_once([batch])
+    settled, suspected, _ = at_once([batch])
     assert {record.outcome for record in settled} == {"clear", "unmeasurable"}
     assert suspected == []

@@ -20,6 +20,7 @@ WRITTEN = {
     "fines_issued": 0,
     "fines_review": 1,
     "fines_withdrawn": 0,
+    "alarms_clone": 0,
 }
 
 

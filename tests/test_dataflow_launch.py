@@ -306,8 +306,8 @@ def test_results_are_published_by_dataflows_own_sink(launched):
     topics = [
         beam_runner_api_pb2.PubSubWritePayload.FromString(step.spec.payload).topic for step in launched.steps(WRITE)
     ]
-    fines, rejected = "projects/project-1/topics/fines", "projects/project-1/topics/rejected"
-    assert sorted(topics) == [fines, fines, rejected]
+    alarms, fines, rejected = (f"projects/project-1/topics/{name}" for name in ("alarms", "fines", "rejected"))
+    assert sorted(topics) == [alarms, fines, fines, rejected]
 
 
 def test_sessions_close_after_the_gap_and_fire_again_for_late_sightings(launched):
@@ -341,6 +341,7 @@ def shuffled(launched: Launched) -> dict[str, str]:
 def test_everything_that_is_shuffled_is_typed(launched):
     found = shuffled(launched)
     assert found == {
+        "Commit alarms/Group": "kv(varint, StructCoder)",
         "Commit withdrawals/Group": "kv(varint, StructCoder)",
         "Group sessions/Group": "kv(string_utf8, StructCoder)",
         "Judge cases/Commit/Group": "kv(varint, StructCoder)",
@@ -376,7 +377,7 @@ def test_nothing_takes_effect_before_it_is_final(launched):
     }
     behind = {name for name, step in sinks.items() if comes_from(launched, step, in_its_bundle=False)}
     assert set(sinks) - behind == {"Write outputs/Store in BigQuery/Store sightings/Insert"}
-    assert len(behind) == 8
+    assert len(behind) == 10
     assert [name for name in behind if comes_from(launched, sinks[name], in_its_bundle=True)] == []
 
 
@@ -412,7 +413,15 @@ def test_steps_have_the_names_that_running_jobs_know(launched):
 def test_options_do_not_rename_steps(cloud, other_bucket, launched):
     """Steps may come and go with options; none is called otherwise."""
     few = parameters(other_bucket) | {"ocr": "none", "privacy": "off"}
-    left_out = ("publish_all", "dataset", "privacy_secret", "id_attribute", "evidence_bucket", "signing_key")
+    left_out = (
+        "publish_all",
+        "dataset",
+        "privacy_secret",
+        "id_attribute",
+        "evidence_bucket",
+        "signing_key",
+        "alarms_topic",
+    )
     found = launch(cloud, other_bucket, few, without=left_out)
     assert found.returncode == 0, found.stderr
     assert set(names(Launched(other_bucket))) - set(names(launched)) == {"Keep pictures/Name"}

@@ -31,6 +31,7 @@ ALLOWED = {
     "input_subscription": ["projects/project-1/subscriptions/sightings"],
     "output_topic": ["projects/project-1/topics/fines", "projects/example.com:roads/topics/fines.v1"],
     "rejected_topic": ["projects/project-1/topics/rejected"],
+    "alarms_topic": ["projects/project-1/topics/alarms"],
     "timestamp_attribute": ["timestamp"],
     "id_attribute": ["event_id", "ce-id"],
     "allowed_lateness": ["24h", "1.5 d", "90s", "10min"],
@@ -39,6 +40,7 @@ ALLOWED = {
     "radar_id": ["M30", "7", "First Avenue, E 20th to E 26th", "A-B_c.d:e", "Straße", "x" * 128],
     "speed_limit": ["25 mph", "40.5 km/h"],
     "tolerance": ["3 km/h", "0 km/h", "2mph"],
+    "clone_ceiling": ["250 km/h", "160 mph"],
     "session_gap": ["30s", "2min"],
     "cars_api": ["https://cars.example/api", "http://10.0.0.5:8080/pictures"],
     "evidence_bucket": ["roads-evidence", "gs://roads-evidence"],
@@ -53,6 +55,7 @@ REFUSED = {
     "input_subscription": ["a/b", "projects/project-1/topics/sightings"],
     "output_topic": ["a b", "projects/project-1/subscriptions/fines"],
     "rejected_topic": ["projects/p/topics/x"],
+    "alarms_topic": ["projects/p/topics/x"],
     "timestamp_attribute": ["a time"],
     "id_attribute": ["event id"],
     "allowed_lateness": ["24", "1 week", "-1h"],
@@ -61,6 +64,7 @@ REFUSED = {
     "radar_id": ["a/b", "a\\b", "a#b", "why?", "M*", " M30", "M30 ", " ", "x" * 129],
     "speed_limit": ["40", "40 kph"],
     "tolerance": ["3", "-3 km/h"],
+    "clone_ceiling": ["250", "fast"],
     "session_gap": ["30", "soon"],
     "cars_api": ["cars.example", "file:///etc/passwd"],
     "evidence_bucket": ["gs://b/folder", "B"],
@@ -181,7 +185,7 @@ def test_choices_are_those_of_the_program(name):
 def test_values_that_a_form_fills_in_are_the_programs_own():
     """The console sends them along, so that they must change nothing."""
     filled = {name: found["defaultValue"] for name, found in PARAMETERS.items() if "defaultValue" in found}
-    assert set(filled) == {"publish_all", "allowed_lateness", "tolerance", "ocr", "privacy"}
+    assert set(filled) == {"publish_all", "allowed_lateness", "tolerance", "clone_ceiling", "ocr", "privacy"}
     given = [f"--{name}={value}" for name, value in (PUBSUB | {"evidence_bucket": "roads-evidence"}).items()]
     given.remove("--ocr=none")
     plain = options.check(options.parse(given))

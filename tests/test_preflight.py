@@ -63,6 +63,7 @@ def argv(names, folder, **changed):
         "input_subscription": names.input_subscription,
         "output_topic": names.output_topic,
         "rejected_topic": names.rejected_topic,
+        "alarms_topic": names.alarms_topic,
         "dataset": names.dataset,
         "evidence_bucket": names.evidence_bucket,
         "camera_bucket": names.camera_bucket,
@@ -103,6 +104,7 @@ def test_nothing_is_wrong_where_everything_is_there(found):
         "subscription",
         "output topic",
         "rejected topic",
+        "alarms topic",
         "evidence bucket, to write",
         "evidence bucket, to read",
         "camera bucket, to read",
@@ -141,7 +143,7 @@ def test_subscription_whose_topic_was_deleted(found, names):
     assert wrong.fix.endswith(f"--input_subscription {names.input_subscription}-next")
 
 
-@pytest.mark.parametrize("option", ["output_topic", "rejected_topic"])
+@pytest.mark.parametrize("option", ["output_topic", "rejected_topic", "alarms_topic"])
 def test_topic_of_the_subscription_is_no_place_for_what_is_sent(found, names, option):
     """It would come back as sightings, be rejected, and be sent again for ever."""
     wrong = found(**{option: names.input_topic})
@@ -187,7 +189,7 @@ def test_table_that_is_missing(found, names):
 @pytest.mark.parametrize(
     ("columns", "said", "fix"),
     [
-        (lambda all_: all_[:-1], "is without packet_url", "--dataset {dataset}"),
+        (lambda all_: all_[:-1], "is without trip", "--dataset {dataset}"),
         (
             lambda all_: [bigquery.SchemaField("radar_id", "INT64"), *all_[1:]],
             "radar_id is INT64 NULLABLE, planned STRING NULLABLE",
@@ -268,7 +270,7 @@ def test_account_that_may_look_and_not_publish_or_take(found, names, monkeypatch
         make = getattr(endpoints, kind)
         monkeypatch.setattr(endpoints, kind, lambda make=make: Powerless(make()))
     wrong = found()
-    assert problems(wrong) == {"subscription", "output topic", "rejected topic"}
+    assert problems(wrong) == {"subscription", "output topic", "rejected topic", "alarms topic"}
     assert wrong["output topic"].problem.startswith("this account lacks pubsub.topics.publish on projects/")
     assert wrong["output topic"].fix.startswith(f"gcloud pubsub topics add-iam-policy-binding {names.output_topic} ")
     assert "--role=roles/pubsub.publisher" in wrong["output topic"].fix

@@ -99,6 +99,7 @@ def test_fine_on_the_wire():
         "amount": None,
         "currency": None,
         "packet_url": None,
+        "trip": [],
     }
 
 

@@ -1,6 +1,6 @@
 """What a later look at the same session changes: nothing is fined twice, nothing cleared stays fined."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import pytest
@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from test_policy import decide
 
-from pipeline.enforcement import passages, policy, records, revisions
+from pipeline.enforcement import passages, policy, records, revisions, trips
 from pipeline.enforcement.model import Outcome, Passage, Reason, Sighting
 from pipeline.enforcement.passages import Session
+from pipeline.enforcement.policy import Policy
 from pipeline.enforcement.revisions import Change, History
 from pipeline.enforcement.sections import Section
 
@@ -289,3 +290,37 @@ def test_history_keeps_little_more_than_half_of_a_passage_with_its_sightings():
     _, history = revisions.revise((), session)
     encoded = [len(msgspec.msgpack.encode(one)) for one in (history, session.passages)]
     assert encoded[0] < encoded[1] * 0.6
+
+
+# --- one fine for a trip
+
+
+def trip(*sightings: Sighting, severities: Mapping[str, float]) -> Session:
+    """A look at a vehicle's session of which each suspected passage is so far over its limit."""
+    session = look(*sightings)
+    decided = [
+        replace(one, section_id=f"s{number}", counted_speed_kmh=40.0 + severities[str(number)])
+        for number, one in enumerate(session.passages)
+    ]
+    policies = dict.fromkeys((one.section_id for one in decided), Policy("once", one_fine_per_trip=True))
+    return session._replace(passages=tuple(trips.one_fine_a_trip(decided, policies, 600 * SECOND_US)))
+
+
+def test_worse_leg_that_comes_late_is_no_second_fine():
+    """The first fine is taken back, and the worse one is for a person: the driver has had a notice."""
+    first = [IN, FAST_OUT]
+    changes, history = revisions.revise((), trip(*first, severities={"0": 5.0}))
+    assert [issuable(change) for change in changes] == [True]
+    later = trip(*first, seen(0, 60), seen(1, 70), severities={"0": 5.0, "1": 30.0})
+    changes, _ = revisions.revise(history, later)
+    found = {change.passage.section_id: change for change in changes}
+    assert (found["s0"].passage.reasons, found["s0"].withdraws) == ((Reason.ONE_FINE_A_TRIP,), True)
+    assert (found["s1"].passage.reasons, issuable(found["s1"])) == ((Reason.REVISED,), False)
+
+
+def test_lesser_leg_that_comes_late_leaves_the_fine_as_it_is():
+    first = [IN, FAST_OUT]
+    _, history = revisions.revise((), trip(*first, severities={"0": 5.0}))
+    later = trip(*first, seen(0, 60), seen(1, 80), severities={"0": 5.0, "1": 3.0})
+    changes, _ = revisions.revise(history, later)
+    assert [(change.passage.section_id, change.passage.outcome) for change in changes] == [("s1", Outcome.CLEAR)]

@@ -11,8 +11,10 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
+from msgspec.structs import replace
 
 from pipeline import options
+from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.intake import Batch, Intake, Located
 from pipeline.enforcement.model import Message, Outcome, Passage, Passages, Reason, Sighting
 from pipeline.enforcement.policy import is_suspected
@@ -209,6 +211,30 @@ def test_memory_of_a_later_session_outlives_an_earlier_late_one():
     suspected = [change for change in found if is_suspected(change)]
     assert [passage.revision for passage in suspected] == [1, 2]
     assert [bool(passage.reasons) for passage in suspected] == [False, True]
+
+
+def test_chain_driven_too_fast_is_one_case_and_tells_the_others():
+    drive = [seen(0, 0), seen(1, 20), seen(2, 45)]
+    found = settings(network=CHAIN)
+    changes = Stream().arrive(*drive).changes(found)
+    (suspected,) = [change for change in changes if is_suspected(change)]
+    assert (suspected.section_id, [leg.section_id for leg in suspected.trip]) == ("s", ["u", "t"])
+    assert as_stored(changes) == bounded(drive, found)
+
+
+def test_plate_at_two_places_raises_an_alarm_and_is_for_a_person():
+    """Twenty-five kilometres in 50 s."""
+    (entry, leaving), away = (seen(0, 0), seen(1, 20)), seen(2, 70)
+    near = {"G0": (40.0, -73.0), "G1": (40.003, -73.0), "G2": (40.3, -73.0)}
+    drive = [replace(one, location=near[one.camera_id or ""]) for one in (entry, leaving, away)]
+    found = settings(network=CHAIN)
+    changes = Stream().arrive(*drive).changes(found)
+    (alarm,) = [element for element in noted if isinstance(element, Alarm)]
+    (suspected,) = [change for change in changes if is_suspected(change)]
+    assert suspected.reasons == (Reason.SEEN_ELSEWHERE,)
+    assert ([one.camera_id for one in alarm.seen], alarm.passage_ids) == (["G1", "G2"], (suspected.passage_id,))
+    assert as_stored(changes) == bounded(drive, found)
+    assert [element for element in noted if isinstance(element, Alarm)] == [alarm]
 
 
 def test_two_vehicles_do_not_meet():

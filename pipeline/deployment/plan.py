@@ -37,6 +37,8 @@ class Resources(NamedTuple):
     output_subscription: str
     rejected_topic: str
     rejected_subscription: str
+    alarms_topic: str
+    alarms_subscription: str
     dead_letter_topic: str
     dead_letter_subscription: str
     camera_bucket: str
@@ -57,6 +59,8 @@ class Resources(NamedTuple):
             output_subscription="fines-inbox",
             rejected_topic="rejected",
             rejected_subscription="rejected-inbox",
+            alarms_topic="alarms",
+            alarms_subscription="alarms-inbox",
             dead_letter_topic="undelivered",
             dead_letter_subscription="undelivered-inbox",
             camera_bucket=f"{project}-camera",
@@ -131,6 +135,7 @@ def plan(names: Resources, location: str = LOCATION, evidence_kept_days: int = E
         (names.input_topic, names.input_subscription, "sightings", names.dead_letter_topic),
         (names.output_topic, names.output_subscription, "fines", None),
         (names.rejected_topic, names.rejected_subscription, "rejected", None),
+        (names.alarms_topic, names.alarms_subscription, "alarms", None),
         (names.dead_letter_topic, names.dead_letter_subscription, "undelivered", None),
     )
     return Plan(

@@ -48,16 +48,18 @@ def _worker(names: Resources) -> Iterator[Grant]:
         (SUBSCRIPTION, names.input_subscription),
         (TOPIC, names.output_topic),
         (TOPIC, names.rejected_topic),
+        (TOPIC, names.alarms_topic),
     ):
         yield Grant(WORKER, "roles/pubsub.viewer", kind, name, "preflight looks whether it is there")
     yield Grant(WORKER, "roles/pubsub.publisher", TOPIC, names.output_topic, "sends fines and cases for review")
     yield Grant(WORKER, "roles/pubsub.publisher", TOPIC, names.rejected_topic, "sends what it could not process")
+    yield Grant(WORKER, "roles/pubsub.publisher", TOPIC, names.alarms_topic, "sends alarms")
     yield Grant(
         WORKER, "roles/storage.objectViewer", BUCKET, names.camera_bucket, "fetches pictures of suspected cases"
     )
     yield Grant(WORKER, "roles/storage.objectCreator", BUCKET, names.evidence_bucket, "keeps them; cannot replace any")
     yield Grant(WORKER, "roles/storage.objectViewer", BUCKET, names.evidence_bucket, "compares what is kept already")
-    for table in ("sightings", "passages", "fines", "rejected"):
+    for table in ("sightings", "passages", "fines", "alarms", "rejected"):
         yield Grant(WORKER, "roles/bigquery.dataEditor", TABLE, f"{names.dataset}.{table}", "adds rows")
     yield Grant(
         WORKER,
@@ -90,6 +92,7 @@ def _cameras(names: Resources) -> Iterator[Grant]:
 def _people(names: Resources) -> Iterator[Grant]:
     fines, evidence = names.output_subscription, names.evidence_bucket
     yield Grant(FINES_READER, "roles/pubsub.subscriber", SUBSCRIPTION, fines, "takes fines and cases for review")
+    yield Grant(FINES_READER, "roles/pubsub.subscriber", SUBSCRIPTION, names.alarms_subscription, "takes alarms")
     yield Grant(FINES_READER, "roles/storage.objectViewer", BUCKET, evidence, "sees the pictures they rest on")
     rejected, undelivered = names.rejected_subscription, names.dead_letter_subscription
     yield Grant(OPERATOR, "roles/pubsub.subscriber", SUBSCRIPTION, rejected, "takes what was rejected, to republish it")

@@ -9,14 +9,17 @@ way a session went is proven by a property test.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.enforcement import lines, model, passages, policy, records, speed
+from pipeline.enforcement import alarms, clones, lines, model, passages, policy, records, speed, trips
+from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.model import Basis, Outcome, Passage, Reason, Sighting, passage_id
 from pipeline.enforcement.policy import Policy
 from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
@@ -27,6 +30,7 @@ from pipeline.enforcement.times import rfc3339_of_all
 
 Numbers = npt.NDArray[np.int64]
 Truths = npt.NDArray[np.bool_]
+NOWHERE = (math.nan, math.nan)
 NO_CAMERA = -1  # of a track, whose section has no surveyed length
 PASSAGES_AT_ONCE = 4000
 
@@ -53,10 +57,11 @@ class Roads:
 
 
 class Found(NamedTuple):
-    """What is settled about passages, and the passages that are suspected."""
+    """What is settled about passages, the passages that are suspected, and what else a person should look at."""
 
     settled: list[PassageRecord]
     suspected: list[Passage]
+    alarms: list[Alarm]
 
 
 class _Rows:
@@ -82,6 +87,25 @@ class _Rows:
         if index >= len(self._lines):
             return self._others[index - len(self._lines)]
         return lines.read(self._lines[index], int(self.times_us[index]), self.locations[index])
+
+    def of_vehicles(self, vehicle_ids: Container[str]) -> dict[str, list[Sighting]]:
+        """All sightings of some vehicles, in order of time."""
+        found = defaultdict[str, list[Sighting]](list)
+        for index, vehicle_id in enumerate(self.vehicle_ids):
+            if vehicle_id in vehicle_ids:
+                found[vehicle_id].append(self.sighting(index))
+        return {vehicle_id: passages.in_order(seen) for vehicle_id, seen in found.items()}
+
+    def at_two_places(self, ceiling_kmh: float) -> set[str]:
+        """The vehicles that may have been at two places at once."""
+        timed = np.flatnonzero(self.timed)
+        vehicles, times_us = _coded(self.vehicle_ids)[timed], self.times_us[timed]
+        order = np.lexsort((times_us, vehicles))
+        chosen, vehicle = timed[order], vehicles[order]
+        places = np.array([self.locations[index] or NOWHERE for index in chosen.tolist()]).reshape(-1, 2)
+        far = clones.may_be_impossible(places, times_us[order] / 1_000_000, ceiling_kmh)
+        pairs = np.flatnonzero(far & (np.diff(vehicle) == 0))
+        return {self.vehicle_ids[index] for index in chosen[pairs].tolist()}
 
 
 def _joined(plain: Iterable[bytes], others: Iterable[int]) -> Numbers:
@@ -114,20 +138,47 @@ class _Sessions(NamedTuple):
     to_exit: Truths
 
 
-def measure(roads: Roads, shares: Sequence[Share], gap_us: int, pseudonyms: Pseudonyms = IN_CLEAR) -> Iterator[Found]:
+def measure(
+    roads: Roads, shares: Sequence[Share], rules: trips.Rules, pseudonyms: Pseudonyms = IN_CLEAR
+) -> Iterator[Found]:
     """The passages of all sightings of some vehicles. A session ends where its vehicle is unseen for a gap; two
     sightings exactly one gap apart are two sessions."""
     rows = _Rows(roads, shares, pseudonyms)
     if not len(rows.places):
         return
     seen = _in_sections(roads, rows)
-    sessions = _cut(roads, seen, gap_us)
+    sessions = _cut(roads, seen, rules.gap_us)
     whole = sessions.plain & sessions.from_entry & sessions.to_exit
     measuring = _Measuring(roads, rows, seen, pseudonyms)
     ways = ((whole, measuring.whole), (sessions.plain & ~whole, measuring.half), (~sessions.plain, measuring.other))
+    suspected: list[Passage] = []
     for which, measure_them in ways:
         for part in _parts(which):
-            yield measure_them(sessions.start[part], sessions.end[part] - 1)
+            found = measure_them(sessions.start[part], sessions.end[part] - 1)
+            suspected += found.suspected
+            yield Found(found.settled, [], [])
+    yield _together(rows, suspected, rules, pseudonyms)
+
+
+def _together(rows: _Rows, suspected: Sequence[Passage], rules: trips.Rules, pseudonyms: Pseudonyms) -> Found:
+    """The vehicles of which more must be known than each passage by itself: all that each of them did."""
+    found, by_vehicle = Found([], [], []), defaultdict[str, list[Passage]](list)
+    for passage in suspected:
+        by_vehicle[passage.vehicle_id].append(passage)
+    several = {vehicle_id for vehicle_id, own in by_vehicle.items() if len(own) > 1}
+    for vehicle_id, seen in rows.of_vehicles(several | rows.at_two_places(rules.ceiling_kmh)).items():
+        own = by_vehicle.pop(vehicle_id, [])
+        for session in trips.sessions(seen, rules.gap_us):
+            first_us, last_us = session[0].time_us, session[-1].time_us
+            decided = [passage for passage in own if first_us <= passage.first_us <= last_us]
+            settled, pairs = trips.settle(session, decided, rules)
+            found.suspected.extend(filter(policy.is_suspected, settled))
+            found.settled.extend(
+                records.passage_records([one for one in settled if not policy.is_suspected(one)], pseudonyms)
+            )
+            found.alarms.extend(alarms.of_clone(pair, settled, pseudonyms) for pair in pairs)
+    found.suspected.extend(chain.from_iterable(by_vehicle.values()))
+    return found
 
 
 def _parts(which: Truths) -> Iterator[Numbers]:
@@ -206,7 +257,7 @@ class _Measuring:
 
     def whole(self, first: Numbers, last: Numbers) -> Found:
         """Plain sessions from entry to exit."""
-        found = Found([], [])
+        found = Found([], [], [])
         for session, terms in zip(self._identified(first, last), self._terms(first, last), strict=True):
             section, applied = self._roads.sections[session.section], self._roads.policies[session.section]
             counted_kmh = applied.counted_kmh(terms.min_speed_kmh)
@@ -223,12 +274,12 @@ class _Measuring:
         to_exit = self._seen.camera[last] == self._roads.exit_number[self._seen.section[first]]
         ends = zip(from_entry.tolist(), to_exit.tolist(), strict=True)
         return Found(
-            [self._half(one, *held) for one, held in zip(self._identified(first, last), ends, strict=True)], []
+            [self._half(one, *held) for one, held in zip(self._identified(first, last), ends, strict=True)], [], []
         )
 
     def other(self, first: Numbers, last: Numbers) -> Found:
         """Sessions that are looked at one by one."""
-        found = Found([], [])
+        found = Found([], [], [])
         for start, end in zip(first.tolist(), (last + 1).tolist(), strict=True):
             number = self._seen.section[start]
             session = [self._rows.sighting(row) for row in self._seen.row[start:end].tolist()]

@@ -48,6 +48,12 @@ class Status(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class AlarmKind(StrEnum):
+    """What an alarm is about."""
+
+    CLONE = "clone"
+
+
 class Reason(StrEnum):
     """Why a passage was not measured or a suspected violation was not fined."""
 
@@ -79,6 +85,8 @@ class Reason(StrEnum):
     PLATES_DIFFER = "plates_on_pictures_differ"
     LOW_CONFIDENCE = "low_confidence"
     AMBIGUOUS_TEXT = "ambiguous_text"
+    ONE_FINE_A_TRIP = "one_fine_for_the_trip"
+    SEEN_ELSEWHERE = "seen_at_two_places_at_once"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -128,6 +136,18 @@ class ErrorBudget(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.clock_s + self.resolution_s
 
 
+class Leg(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A passage that another one of the same trip stands for: it was over its limit too, and is not fined."""
+
+    passage_id: str
+    section_id: str
+    first_us: int
+    last_us: int
+    avg_speed_kmh: float | None
+    counted_speed_kmh: float | None
+    limit_kmh: float
+
+
 class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One vehicle's way through one section, or the part of it that was seen.
 
@@ -136,6 +156,7 @@ class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     length over the longest time within `errors`; `counted_speed_kmh` what the policy makes of it, `amount` what it asks
     for a suspected violation, in `currency`. `outcome` is None while a suspected violation is not decided. `points`:
     all sightings of a radar track while a violation is suspected, since the measurement rests on each of them.
+    `trip`: of the passage that is fined for a whole trip, the others that were over their limits.
     """
 
     passage_id: str
@@ -163,6 +184,7 @@ class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     amount: float | None = None
     currency: str = ""
     points: tuple[Sighting, ...] = ()
+    trip: tuple[Leg, ...] = ()
 
 
 class Passages(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -210,6 +232,11 @@ def passage_id(section_id: str, vehicle: str, first_us: int) -> str:
 def fine_id(passage: str) -> str:
     """UUIDv5 of the passage: one fine for one passage, however often it is computed."""
     return _uuid5(f"fine|{passage}")
+
+
+def alarm_id(kind: AlarmKind, *of: str) -> str:
+    """UUIDv5 of what an alarm is about: the same alarm always has the same id."""
+    return _uuid5("|".join(("alarm", kind, *of)))
 
 
 def _uuid5(name: str) -> str:

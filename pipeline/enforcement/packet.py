@@ -3,9 +3,10 @@
 What is computed again: distance, time and speeds from the reads and the section, the limit, what the policy counts and
 asks, what the words on the pictures say of the plate, and with all that the message that was published, field by field.
 The same code computes it, so numbers must be equal; those of a camera section, which are sums, products and quotients
-alone, are so in every bit on any machine. Three things are taken as they are told, since the rest of the session is not
-in the packet: the passage's id, which is made of a pseudonym; that a pairing was in doubt; that the case was revised. A
-doubt can only keep a verdict from being a fine.
+alone, are so in every bit on any machine. Some things are taken as they are told, since the rest of the session is not
+in the packet: the passage's id, which is made of a pseudonym; that a pairing was in doubt, that the plate was seen at
+two places, that the case was revised; what else of the trip it stands for. A doubt can only keep a verdict from being a
+fine, and what it stands for is not fined.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from pipeline.enforcement import evidence, passages, policy
-from pipeline.enforcement.model import Case, ErrorBudget, Passage, Picture, Reason, Sighting, Status
+from pipeline.enforcement.model import Case, ErrorBudget, Leg, Passage, Picture, Reason, Sighting, Status
 from pipeline.enforcement.plain_json import PacketError, canonical, decoded, named, record
 from pipeline.enforcement.policy import Policy
 from pipeline.enforcement.records import Fine, Verdict
@@ -28,6 +29,7 @@ from pipeline.enforcement.times import rfc3339
 
 WHAT, FORMAT = "section speed packet", 1
 NAME, HTML, PDF = "case.json", "sheet.html", "sheet.pdf"
+OF_OTHER_SIGHTINGS = (Reason.SEEN_ELSEWHERE, Reason.REVISED)  # in the order in which they are found
 SAME = 1e-12  # of a number: some thousand times its last bit
 _OF_READS = ("entry", "exit", "points")  # what of a passage is in the reads
 _PNG = b"\x89PNG"
@@ -164,12 +166,13 @@ def _decided(told: Passage, seen: tuple[Sighting, ...], rules: Rules) -> Passage
         revision=told.revision,
         n_sightings=told.n_sightings,
         ambiguous=measured[0].ambiguous or told.ambiguous,
+        trip=told.trip,
     )
     decided = policy.decide(passage, rules.policy, rules.tolerance_kmh)
     if not policy.is_suspected(decided):
         raise PacketError(f"by these reads no violation is suspected: the passage is {decided.outcome}")
-    revised = (Reason.REVISED,) if Reason.REVISED in told.reasons else ()
-    return replace(decided, reasons=(*decided.reasons, *revised))
+    told_alone = [reason for reason in OF_OTHER_SIGHTINGS if reason in told.reasons]
+    return replace(decided, reasons=(*decided.reasons, *told_alone))
 
 
 def _pictures(found: object, passage: Passage, parts: Mapping[str, bytes]) -> tuple[Picture, ...]:
@@ -243,6 +246,8 @@ def _read(found: object, number: int) -> Sighting:
 def _passage(found: object) -> Passage:
     if isinstance(found, dict) and found.get("errors") is not None:
         found = found | {"errors": _by_place(ErrorBudget, found["errors"])}
+    if isinstance(found, dict) and "trip" in found:
+        found = found | {"trip": [_by_place(Leg, leg) for leg in _list(found["trip"], "trip")]}
     return record(Passage, found, "passage", without=_OF_READS)
 
 

@@ -15,6 +15,7 @@ from pipeline.enforcement import model
 from pipeline.enforcement.model import (
     Basis,
     Coordinates,
+    Leg,
     Message,
     Outcome,
     Passage,
@@ -102,11 +103,23 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     confidence: float | None
 
 
+class TripLeg(msgspec.Struct, frozen=True, gc=False):
+    """A passage of the same trip that was over its limit too, and is not fined; speeds in km/h."""
+
+    passage_id: str
+    section: str
+    entry_time: Time
+    exit_time: Time
+    avg_speed: float | None
+    counted_speed: float | None
+    limit_kmh: float
+
+
 class Fine(msgspec.Struct, frozen=True, gc=False):
     """A fine, a case for a person, or a fine taken back. The first seven keys are EDEM's; avg_speed is in km/h.
 
     amount: what the policy asks for it, in currency; null where the policy names none. packet_url: the signed packet
-    that proves it; null where packets are not made, or this one could not be written.
+    that proves it; null where packets are not made, or this one could not be written. trip: what it stands for too.
     """
 
     radar_id: str
@@ -139,6 +152,7 @@ class Fine(msgspec.Struct, frozen=True, gc=False):
     amount: float | None = None
     currency: str | None = None
     packet_url: str | None = None
+    trip: tuple[TripLeg, ...] = ()
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -268,6 +282,11 @@ def last_coordinates(passage: Passage) -> Coordinates | None:
     return last.location if last else None
 
 
+def _trip_leg(leg: Leg) -> TripLeg:
+    times = rfc3339(leg.first_us), rfc3339(leg.last_us)
+    return TripLeg(leg.passage_id, leg.section_id, *times, leg.avg_speed_kmh, leg.counted_speed_kmh, leg.limit_kmh)
+
+
 def fine(
     passage: Passage,
     section: Section,
@@ -301,6 +320,7 @@ def fine(
         limit_kmh=passage.limit_kmh,
         basis=passage.basis,
         evidence=evidence,
+        trip=tuple(map(_trip_leg, passage.trip)),
         min_speed=passage.min_speed_kmh,
         length_error_m=length_error_m,
         clock_error_s=clock_error_s,

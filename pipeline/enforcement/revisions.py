@@ -7,7 +7,7 @@ after a change: it is withdrawn, or goes to a person.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 import msgspec
@@ -62,10 +62,16 @@ def revise(history: History, session: Session) -> tuple[list[Change], History]:
     before = {old.passage.passage_id: old for old in touched}
     gone = [old for old in touched if old.passage.passage_id not in now]
     changes = [_superseded(old.passage, session) for old in gone if Reason.SUPERSEDED not in old.passage.reasons]
-    suspected_before = any(old.ever_suspected for old in gone)
+    suspected_before = any(old.ever_suspected for old in gone) or _trip_has_changed(touched, session)
     for passage in session.passages:
         changes.extend(_change(before.get(passage.passage_id), passage, suspected_before=suspected_before))
     return changes, _remember(history, changes, session)
+
+
+def _trip_has_changed(before: Iterable[Published], session: Session) -> bool:
+    """Whether what was suspected is now one that another passage of its trip stands for: that other one is no first."""
+    suspected = {old.passage.passage_id for old in before if is_suspected(old.passage)}
+    return any(one.passage_id in suspected and Reason.ONE_FINE_A_TRIP in one.reasons for one in session.passages)
 
 
 def _first_look(session: Session) -> tuple[list[Change], History]:
@@ -122,8 +128,8 @@ def _same(old: Published, passage: Passage) -> bool:
         return False
     before = old.passage
     reasons = tuple(reason for reason in before.reasons if reason is not Reason.REVISED)
-    now = replace(passage, revision=1, n_sightings=0, vehicle_id="", entry=None, exit=before.exit, points=())
-    return replace(before, revision=1, n_sightings=0, reasons=reasons) == now
+    now = replace(passage, revision=1, n_sightings=0, vehicle_id="", entry=None, exit=before.exit, points=(), trip=())
+    return replace(before, revision=1, n_sightings=0, reasons=reasons, trip=()) == now
 
 
 def _remember(history: History, changes: list[Change], session: Session) -> History:

@@ -86,6 +86,7 @@ def of_verdict(verdict: Verdict, rules: Rules, versions: Versions, parts: tuple[
         Pictures(tuple(_shown(verdict, parts))),
         Heading("The calculation, step by step"),
         Steps(tuple(_steps(verdict, rules))),
+        *_same_trip(passage),
         *_why_for_a_person(fine),
         *_how_to_check(fine, versions, key_id),
     )
@@ -284,6 +285,13 @@ def _from_when(rules: Rules) -> str:
 
 
 # --- what else there is to say
+
+
+def _same_trip(passage: Passage) -> Iterator[Block]:
+    if passage.trip:
+        others = "; ".join(f"{leg.section_id}, {_when(leg.first_us, leg.last_us)}" for leg in passage.trip)
+        yield Heading("The same trip")
+        yield Text(f"There is one fine for a trip. On this one the limit was exceeded here too, at no cost: {others}.")
 
 
 def _why_for_a_person(fine: Fine) -> Iterator[Block]:

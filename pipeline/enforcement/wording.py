@@ -38,6 +38,8 @@ REASONS: Mapping[Reason, str] = {
     Reason.PLATES_DIFFER: "the two pictures show different plates",
     Reason.LOW_CONFIDENCE: "the plate was read with too little confidence",
     Reason.AMBIGUOUS_TEXT: "the picture shows more than one text that may be the plate",
+    Reason.ONE_FINE_A_TRIP: "another section of the same trip stands for it",
+    Reason.SEEN_ELSEWHERE: "this plate was seen at two places farther apart than anybody can drive in the time between",
 }
 
 

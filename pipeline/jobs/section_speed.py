@@ -47,6 +47,7 @@ def build(pipeline: beam.Pipeline, settings: Settings) -> Outputs:
         sightings=(decoded.located,),
         passages=(measured.settled, judged.passages),
         fines=(judged.fines, withdrawn),
+        alarms=(measured.alarms | "Commit alarms" >> Commit(attrgetter("alarm_id")),),
         rejected=(decoded.rejected,),
     )
     _ = outputs | "Write outputs" >> WriteOutputs(settings)

@@ -8,7 +8,7 @@ import apache_beam as beam
 import msgspec
 from apache_beam.coders.coder_impl import CallbackCoderImpl, CoderImpl
 
-from pipeline.enforcement import intake, model, records, revisions, shares
+from pipeline.enforcement import alarms, intake, model, records, revisions, shares
 
 
 class StructCoder(beam.coders.Coder):
@@ -71,6 +71,7 @@ RECORD_TYPES = (
     records.Verdict,
     records.PublicPassage,
     records.Rejected,
+    alarms.Alarm,
 )
 for _record_type in RECORD_TYPES:
     beam.coders.registry.register_coder(_record_type, StructCoder)

@@ -22,9 +22,9 @@ class Commit(beam.PTransform):
     passages: an engine keeps something for each key for ever, and passages have no end.
     """
 
-    def __init__(self, passage_id: Callable[[Any], str]) -> None:
+    def __init__(self, identity: Callable[[Any], str]) -> None:
         super().__init__()
-        self._passage_id = passage_id
+        self._identity = identity
 
     def expand(self, results: beam.PCollection[Any]) -> beam.PCollection[Any]:
         """The same elements, as soon as they come."""
@@ -33,7 +33,7 @@ class Commit(beam.PTransform):
         at_once = {} if results.is_bounded else {"trigger": AT_ONCE, "accumulation_mode": DISCARDING}
         return (
             results
-            | "Key" >> beam.Map(by_share, self._passage_id).with_output_types(KV[int, kind])
+            | "Key" >> beam.Map(by_share, self._identity).with_output_types(KV[int, kind])
             | "Fire at once" >> beam.WindowInto(window.GlobalWindows(), **at_once)
             | "Group" >> beam.GroupByKey()
             | "Take out" >> beam.FlatMap(values).with_output_types(kind)

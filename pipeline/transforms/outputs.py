@@ -1,4 +1,4 @@
-"""The four outputs, and where a run writes them."""
+"""The five outputs, and where a run writes them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, TypedDict, cast
 import apache_beam as beam
 
 from pipeline.enforcement import records
+from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.intake import Batch
 from pipeline.enforcement.model import Outcome, Passages
 from pipeline.enforcement.records import Fine, PassageRecord, PassageRecords, PublicPassage, Rejected, SightingRecord
@@ -37,6 +38,7 @@ class Outputs(TypedDict):
     sightings: tuple[beam.PCollection[Batch], ...]
     passages: tuple[beam.PCollection[Passages | PassageRecords], ...]
     fines: tuple[beam.PCollection[Fine], ...]
+    alarms: tuple[beam.PCollection[Alarm], ...]
     rejected: tuple[beam.PCollection[Rejected], ...]
 
 
@@ -62,6 +64,8 @@ class WriteOutputs(beam.PTransform):
         _ = rejected | "Tell of rejected" >> TellOfRejected(settings.rejected_topic)
         topic = settings.output_topic or ""
         _ = joined["fines"] | "Publish fines" >> Publish(topic, fine_attributes)
+        if settings.alarms_topic:
+            _ = joined["alarms"] | "Publish alarms" >> Publish(settings.alarms_topic, alarm_attributes)
         if settings.publish_all:
             final = joined["passages"] | "Commit passages" >> Commit(first_passage_id)
             public = final | "Not fined" >> beam.FlatMap(not_fined).with_output_types(PublicPassage)
@@ -85,7 +89,8 @@ class Store(beam.PTransform):
         """One table for each output; a rejected record that is refused is not stored again."""
         passages = outputs["passages"] | "Store passages" >> InsertPassages(self._rows("passages"))
         fines = outputs["fines"] | "Store fines" >> self._rows("fines")
-        refused = [outputs["sightings"] | "Store sightings" >> self._rows("sightings"), passages, fines]
+        alarms = outputs["alarms"] | "Store alarms" >> self._rows("alarms")
+        refused = [outputs["sightings"] | "Store sightings" >> self._rows("sightings"), passages, fines, alarms]
         rejected = (outputs["rejected"], *refused) | "With refused rows" >> beam.Flatten()
         twice_refused = rejected | "Store rejected" >> self._rows("rejected")
         return (*refused, twice_refused) | "Refused rows" >> beam.Flatten()
@@ -140,6 +145,11 @@ def fines_by_status(fine: Fine) -> str:
     return f"fines_{fine.status}"
 
 
+def alarms_by_kind(alarm: Alarm) -> str:
+    """The count of an alarm."""
+    return f"alarms_{alarm.kind}"
+
+
 def rejected_ones(_: Rejected) -> str:
     """The count of a rejected object."""
     return "rejected"
@@ -149,6 +159,7 @@ COUNTED: Mapping[str, Callable[[Any], str]] = {
     "sightings": sightings_stored,
     "passages": passages_by_outcome,
     "fines": fines_by_status,
+    "alarms": alarms_by_kind,
     "rejected": rejected_ones,
 }
 
@@ -166,6 +177,11 @@ def not_fined(found: Passages) -> list[PublicPassage]:
 def first_passage_id(found: Passages) -> str:
     """By which passages of one element travel together."""
     return found.passages[0].passage_id
+
+
+def alarm_attributes(alarm: Alarm) -> dict[str, str]:
+    """What subscribers filter by, and tell a repeated alarm by."""
+    return {"kind": alarm.kind, "alarm_id": alarm.alarm_id}
 
 
 def passage_attributes(passage: PublicPassage) -> dict[str, str]:

@@ -14,7 +14,8 @@ from apache_beam.utils.timestamp import Duration, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline import secret
-from pipeline.enforcement import bulk, evidence, passages, policy, revisions, trips
+from pipeline.enforcement import alarms, bulk, evidence, passages, policy, revisions, trips
+from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.intake import Batch
 from pipeline.enforcement.model import Outcome, Passage, Passages, Sighting
 from pipeline.enforcement.passages import Session
@@ -85,11 +86,13 @@ def keyed(batch: Batch) -> Iterator[WindowedValue]:
 
 
 class Measured(NamedTuple):
-    """Passages whose pictures are needed, passages that are decided, and the messages that take cases back."""
+    """Passages whose pictures are needed, passages that are decided, the messages that take cases back, and what else
+    a person should look at."""
 
     suspected: beam.PCollection[Passage]
     settled: beam.PCollection[Passages | PassageRecords]
     withdrawn: beam.PCollection[Fine]
+    alarms: beam.PCollection[Alarm]
 
 
 class MeasurePassages(beam.PTransform):
@@ -109,11 +112,11 @@ class MeasurePassages(beam.PTransform):
     def expand(self, sessions: beam.PCollection[OfVehicle | Shared]) -> Measured:
         """One step, since an engine's work for each element costs more than the measurement."""
         ways = sessions | "Measure and decide" >> beam.ParDo(self._measure).with_outputs(
-            "settled", "withdrawn", main="suspected"
+            "settled", "withdrawn", "alarms", main="suspected"
         )
         ways.suspected.element_type, ways.withdrawn.element_type = Passage, Fine
-        ways.settled.element_type = self._settled
-        return Measured(ways.suspected, ways.settled, ways.withdrawn)
+        ways.settled.element_type, ways.alarms.element_type = self._settled, Alarm
+        return Measured(ways.suspected, ways.settled, ways.withdrawn, ways.alarms)
 
 
 class Measure:
@@ -122,6 +125,7 @@ class Measure:
     def __init__(self, settings: Settings) -> None:
         self._network, self._policies = settings.network, settings.policies
         self._section_ids, self._gap_us = settings.intake.section_ids, round(settings.session_gap_s * 1_000_000)
+        self._rules = trips.Rules(settings.policies, self._gap_us, settings.clone_ceiling_kmh)
         self._roads = bulk.Roads(settings.network, settings.policies, settings.tolerance_kmh)
         self._tolerance_kmh, self._secret_source = settings.tolerance_kmh, settings.privacy_secret
         self._pseudonyms = IN_CLEAR
@@ -130,18 +134,20 @@ class Measure:
         """Read the secret, where it is used: it is no part of the graph."""
         self._pseudonyms = secret.pseudonyms(self._secret_source)
 
-    def session(self, vehicle_id: str, sightings: Iterable[Sighting]) -> Session:
-        """The session with its passages; suspected ones have no outcome yet."""
+    def session(self, vehicle_id: str, sightings: Iterable[Sighting]) -> tuple[Session, list[Alarm]]:
+        """The session with its passages, and alarms; suspected ones have no outcome yet."""
         ordered = passages.in_order(sightings)
         sections, found = self._network.sections, list[Passage]()
         for section_id, seen in trips.by_section(ordered, self._section_ids, self._gap_us):
             measured = passages.measure(sections[section_id], vehicle_id, seen, self._pseudonyms).passages
             found.extend(map(self._decide, measured))
-        return Session(vehicle_id, ordered[0].time_us, ordered[-1].time_us, len(ordered), tuple(found))
+        decided, pairs = trips.settle(ordered, found, self._rules)
+        session = Session(vehicle_id, ordered[0].time_us, ordered[-1].time_us, len(ordered), tuple(decided))
+        return session, [alarms.of_clone(pair, decided, self._pseudonyms) for pair in pairs]
 
     def share(self, shares: Iterable[Share]) -> Iterator[bulk.Found]:
         """The passages of all sightings of some vehicles; suspected ones have no outcome yet."""
-        return bulk.measure(self._roads, list(shares), self._gap_us, self._pseudonyms)
+        return bulk.measure(self._roads, list(shares), self._rules, self._pseudonyms)
 
     def _decide(self, passage: Passage) -> Passage:
         return policy.decide(passage, self._policies[passage.section_id], self._tolerance_kmh)
@@ -186,6 +192,7 @@ class _MeasureOnce(beam.DoFn):
             self._counters.count(record.outcome for record in found.settled)
             self._counters.count(passage.outcome for passage in found.suspected)
             yield TaggedOutput("settled", PassageRecords(found.settled))
+            yield from (TaggedOutput("alarms", alarm) for alarm in found.alarms)
             yield from found.suspected
 
 
@@ -212,7 +219,7 @@ class _MeasureAndRevise(beam.DoFn):
         history: Any = beam.DoFn.StateParam(HISTORY),  # noqa: ANN401, B008
         forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: ANN401, B008
     ) -> Iterator[Passage | TaggedOutput]:
-        session = self._measure.session(*element)
+        session, raised = self._measure.session(*element)
         changes, remembered = revisions.revise(history.read() or (), session)
         # A late look at an earlier session must not shorten the memory of a later one.
         newest_us = max([session.last_us, *[old.passage.last_us for old in remembered]])
@@ -220,6 +227,7 @@ class _MeasureAndRevise(beam.DoFn):
         history.write(tuple([old for old in remembered if old.session_last_us >= oldest_us]))
         forget.set(Timestamp(micros=newest_us + self._remember_us))
         self._changes += changes
+        yield from (TaggedOutput("alarms", alarm) for alarm in raised)
         for change in changes:
             if change.withdraws:
                 yield TaggedOutput("withdrawn", self._measure.withdrawal(change.passage))

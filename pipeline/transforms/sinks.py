@@ -28,7 +28,7 @@ from google.cloud import bigquery
 from pipeline import endpoints, secret
 from pipeline.enforcement import lines, records
 from pipeline.enforcement.intake import Batch
-from pipeline.enforcement.model import Message, Outcome, Passages, Status
+from pipeline.enforcement.model import AlarmKind, Message, Outcome, Passages, Status
 from pipeline.enforcement.privacy import IN_CLEAR
 from pipeline.enforcement.records import Fine, PassageRecords, Rejected
 from pipeline.transforms.commit import by_share, values
@@ -47,6 +47,7 @@ ROW_IDS: Mapping[str, Callable[[Any], str]] = {
     "passages": lambda row: f"{row.passage_id}-{row.revision}",
     "fines": lambda row: f"{row.fine_id}-{row.revision}-{row.status}",
     # What, why and of which message: work that is done again ends at another time, and perhaps with other words.
+    "alarms": lambda row: row.alarm_id,
     "rejected": lambda row: _digest(msgspec.json.encode(msgspec.structs.replace(row, error="", received_at=""))),
 }
 
@@ -292,6 +293,7 @@ def write_summary(counts: dict[str, int], path: str) -> None:
     """A JSON object with every outcome, 0 where nothing was counted, and the sums that they make."""
     outcomes = {f"passages_{outcome}": counts.get(f"passages_{outcome}", 0) for outcome in Outcome}
     statuses = {f"fines_{status}": counts.get(f"fines_{status}", 0) for status in Status}
+    raised = {f"alarms_{kind}": counts.get(f"alarms_{kind}", 0) for kind in AlarmKind}
     stored, rejected = counts.get("sightings_stored", 0), counts.get("rejected", 0)
     summary = {
         "sightings_in": stored + rejected,
@@ -302,6 +304,7 @@ def write_summary(counts: dict[str, int], path: str) -> None:
         "reviews": statuses["fines_review"],
         **outcomes,
         **statuses,
+        **raised,
     }
     with FileSystems.create(path, "application/json") as file:
         file.write(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 from google.cloud import bigquery
 
-from pipeline.enforcement import records
+from pipeline.enforcement import alarms, records
 
 
 class Table(NamedTuple):
@@ -27,6 +27,7 @@ TABLES: Mapping[str, Table] = {
     "sightings": Table(records.SightingRecord, "timestamp", ("camera_id", "vehicle_id")),
     "passages": Table(records.PassageRecord, "entry_time", ("section_id", "outcome")),
     "fines": Table(records.Fine, "entry_time", ("radar_id", "status")),
+    "alarms": Table(alarms.Alarm, "time", ("kind",)),
     "rejected": Table(records.Rejected, "received_at", ("stage", "reason")),
 }
 VIEWS = ("latest_sightings", "latest_passages", "latest_fines", "edem")  # in order: edem reads the others
