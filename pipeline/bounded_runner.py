@@ -9,6 +9,7 @@ bundle of some megabytes by the next worker that is free.
 from __future__ import annotations
 
 import tempfile
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -190,17 +191,37 @@ class _File:
         return data
 
 
+class _Places:
+    """Where in a file pieces lie, in 16 bytes for each: a hundred million sightings are some million pieces."""
+
+    def __init__(self) -> None:
+        self._numbers = array("q")
+
+    def append(self, place: _Place) -> None:
+        self._numbers.extend(place)
+
+    def copy(self) -> _Places:
+        other = _Places()
+        other._numbers = self._numbers[:]
+        return other
+
+    def __len__(self) -> int:
+        return len(self._numbers) // 2
+
+    def __iter__(self) -> Iterator[_Place]:
+        return map(_Place, self._numbers[::2], self._numbers[1::2])
+
+
 class _DataOnDisk(execution.ListBuffer):
     """Encoded elements, many in each piece of data."""
 
     def __init__(self, coder_impl: Any) -> None:
         super().__init__(coder_impl)
-        self._file = _File()
-        self._places: list[_Place] = []
+        self._file, self._places = _File(), _Places()
 
     def copy(self) -> _DataOnDisk:
         other = _DataOnDisk(self._coder_impl)
-        other._file, other._places = self._file, list(self._places)
+        other._file, other._places = self._file, self._places.copy()
         return other
 
     def append(self, element: bytes) -> None:
@@ -218,7 +239,7 @@ class _DataOnDisk(execution.ListBuffer):
 
     def clear(self) -> None:
         super().clear()
-        self._file, self._places = _File(), []
+        self._file, self._places = _File(), _Places()
 
 
 class _ValuesOnDisk:
@@ -226,21 +247,24 @@ class _ValuesOnDisk:
 
     def __init__(self, file: _File) -> None:
         self._file = file
-        self._values: list[Any] = []
+        self._places = _Places()
+        self._others: list[Any] = []
 
     def append(self, value: Any) -> None:
-        self._values.append(self._file.put(value) if isinstance(value, bytes) else value)
+        if isinstance(value, bytes):
+            self._places.append(self._file.put(value))
+        else:
+            self._others.append(value)
 
     def extend(self, values: Iterable[Any]) -> None:
         for value in values:
             self.append(value)
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._places) + len(self._others)
 
     def __iter__(self) -> Iterator[Any]:
-        for value in self._values:
-            yield self._file.get(value) if isinstance(value, _Place) else value
+        return chain(map(self._file.get, self._places), self._others)
 
 
 class _GroupsOnDisk(execution.GroupingBuffer):
