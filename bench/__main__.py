@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import bounded, check, comparison, machine, ocr, participants, plot, scale, steps, streaming, table
+from bench import bounded, check, comparison, cost, machine, ocr, participants, plot, scale, steps, streaming, table
 from bench.comparison import Result, WrongOutputError
 
 
@@ -18,6 +18,9 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     if args.check or args.keep:
         return _check(args.out / "check", keep=args.keep)
+    if args.only == "cost":
+        print(cost.tables(cost.inputs()))
+        return 0
     if args.only == "scale":
         return _scale(args.out / "scale", args.work or args.out / "scale", args.scale)
     if args.only in (None, *steps.PARTS):
@@ -34,7 +37,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", choices=("bounded", "streaming", "ocr", "peers", "scale", *steps.PARTS))
+    parser.add_argument("--only", choices=("bounded", "streaming", "ocr", "peers", "scale", "cost", *steps.PARTS))
     parser.add_argument("--sightings", type=int, default=1_000_000, help="for the bounded job. Default: 1,000,000")
     parser.add_argument("--streamed", type=int, default=100_000, help="for the streaming job. Default: 100,000")
     parser.add_argument("--rate", type=float, default=1000.0, help="sightings a second. Default: 1000")
