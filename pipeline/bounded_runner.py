@@ -20,9 +20,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from apache_beam.metrics import monitoring_infos
 from apache_beam.portability import common_urns
-from apache_beam.portability.api.org.apache.beam.model.fn_execution.v1.beam_fn_api_pb2 import InstructionResponse
+from apache_beam.portability.api.org.apache.beam.model.fn_execution.v1.beam_fn_api_pb2 import (
+    Elements,
+    InstructionResponse,
+)
 from apache_beam.runners.portability.fn_api_runner import execution, fn_runner
 from apache_beam.runners.portability.fn_api_runner.fn_runner import BundleManager, FnApiRunner
+from apache_beam.runners.worker.data_plane import InMemoryDataChannel
 
 Result = TypeVar("Result")
 IN_MEMORY_BYTES = 4 * 1024 * 1024
@@ -60,12 +64,19 @@ class _ManyBundles(BundleManager):
             return super().process_bundle(inputs, expected_outputs, fired_timers, expected_output_timers, dry_run)
         ((name, buffer),) = inputs.items()
 
+        def take(transform_id: str, data: bytes) -> None:
+            with BundleManager._lock:
+                context.get_buffer(expected_outputs[transform_id], transform_id).append(data)
+
         def process(bundle: list[bytes], worker: Any) -> Any:
             manager = BundleManager(
                 _ContextOfWorker(context, worker),
                 self._progress_frequency,
                 cache_token_generator=self._cache_token_generator,
             )
+            is_tried_out = dry_run or manager._select_split_manager()  # Beam then does the bundle once more
+            if isinstance(worker.data_conn, InMemoryDataChannel) and not is_tried_out:
+                worker.data_conn._inputs = _TakenAtOnce(take)
             return manager.process_bundle(
                 {name: bundle}, expected_outputs, fired_timers, expected_output_timers, dry_run
             )
@@ -100,6 +111,24 @@ class _ManyBundles(BundleManager):
 def _sized(buffer: Iterable[bytes]) -> Iterator[tuple[bytes, float]]:
     for data in buffer:
         yield data, len(data)
+
+
+class _TakenAtOnce:
+    """What a worker in this process sends: its data is taken as it comes, or all that a bundle gives, a packed file for
+    one, would lie in memory until its end."""
+
+    def __init__(self, take: Callable[[str, bytes], None]) -> None:
+        self._take = take
+        self._others: list[Any] = []
+
+    def append(self, sent: Any) -> None:
+        if not isinstance(sent, Elements.Data):
+            self._others.append(sent)
+        elif sent.data:
+            self._take(sent.transform_id, sent.data)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._others)
 
 
 class _ContextOfWorker:
