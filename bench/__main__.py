@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from bench import bounded, check, comparison, cost, machine, ocr, participants, plot, scale, steps, streaming, table
@@ -22,7 +21,7 @@ def main() -> int:
         print(cost.tables(cost.inputs()))
         return 0
     if args.only == "scale":
-        return _scale(args.out / "scale", args.work or args.out / "scale", args.scale)
+        return _scale(args)
     if args.only in (None, *steps.PARTS):
         steps.print_and_keep(args.out / "steps", args.only, args.repeats)
     if args.only in (None, "bounded", "streaming", "ocr"):
@@ -48,6 +47,7 @@ def _arguments() -> argparse.Namespace:
         "--scale", type=_at_least_one, nargs="+", default=scale.SIZES, help="sightings of each run of scale"
     )
     parser.add_argument("--work", type=Path, help="for scale: 1.3 kilobytes a sighting are needed there, and removed")
+    parser.add_argument("--together", type=_at_least_one, help="for scale: a larger size is several runs of so many")
     parser.add_argument("--check", action="store_true", help="only: are we slower than bench/kept.json says?")
     parser.add_argument("--keep", action="store_true", help="only: write bench/kept.json")
     parser.add_argument("--out", type=Path, default=Path("out/bench"))
@@ -73,9 +73,10 @@ def _print_jobs(args: argparse.Namespace) -> None:
     print(text)
 
 
-def _scale(folder: Path, work: Path, sizes: Sequence[int]) -> int:
+def _scale(args: argparse.Namespace) -> int:
+    folder = args.out / "scale"
     try:
-        result = scale.measure(work.resolve(), sizes)
+        result = scale.measure((args.work or folder).resolve(), args.scale, args.together)
     except WrongOutputError as error:
         print(f"failed: wrong: {error}")
         return 1

@@ -24,9 +24,10 @@ from bench.watched import Peak
 SIZES = (1_000_000, 10_000_000)
 LIMIT_S_PER_SIGHTING, LEAST_LIMIT_S = 0.0005, 600.0  # before a run is ended
 START_SIGHTINGS = 1  # the shortest traffic: one hour of it
-LINE = "{:>13}{:>12}{:>10}{:>10}{:>12}{:>11}{:>13}{:>11}{:>12}"
+LINE = "{:>13}{:>6}{:>12}{:>10}{:>10}{:>12}{:>11}{:>13}{:>11}{:>12}"
 TITLES = (
     "sightings",
+    "runs",
     "written/s",
     "CPU s",
     "wall s",
@@ -47,6 +48,7 @@ class Run(msgspec.Struct):
     output_mb: float
     used: Used
     peak: Peak
+    parts: int = 1  # runs, one after the other
 
     @property
     def cpu_us_per_sighting(self) -> float:
@@ -61,20 +63,46 @@ class Result(msgspec.Struct):
     runs: list[Run]
 
 
-def measure(folder: Path, sizes: Sequence[int]) -> Result:
-    """Each size after the other in a folder of its own, which is removed. Raises WrongOutputError."""
-    start, *runs = [_measure(folder / str(size), size) for size in (START_SIGHTINGS, *sorted(sizes))]
+def measure(folder: Path, sizes: Sequence[int], together: int | None = None) -> Result:
+    """Each size after the other in a folder of its own, which is removed. Raises WrongOutputError.
+
+    together: no run gets more sightings than about so many; a larger size is several runs, of some days each.
+    """
+    start, *runs = [_measure(folder / str(size), size, together or size) for size in (START_SIGHTINGS, *sorted(sizes))]
     return Result(start, runs)
 
 
-def _measure(folder: Path, sightings: int) -> Run:
+def _measure(folder: Path, sightings: int, together: int) -> Run:
+    hours = scaled_traffic.hours_of(sightings)
+    days = max(len(scaled_traffic.hours_of(together)) // scaled_traffic.HOURS_PER_DAY, 1)
+    step = len(hours) if together >= sightings else days * scaled_traffic.HOURS_PER_DAY
+    parts = [hours[start : start + step] for start in range(0, len(hours), step)]
+    print(f"{sightings:,} sightings in {len(parts)} runs", file=sys.stderr)
+    return _added_up([_measure_part(folder, part) for part in parts])
+
+
+def _added_up(runs: Sequence[Run]) -> Run:
+    """Several runs as one: what they used together, and the most that one of them took."""
+    sightings = sum(run.sightings for run in runs)
+    used = Used(
+        0,
+        math.fsum(run.used.cpu_s for run in runs),
+        math.fsum(run.used.wall_s for run in runs),
+        max(run.used.peak_mb for run in runs),
+    )
+    peak = Peak(*map(max, zip(*(run.peak for run in runs), strict=True)))
+    writing_s = math.fsum(run.sightings / run.written_per_s for run in runs)
+    megabytes = (math.fsum(run.input_mb for run in runs), math.fsum(run.output_mb for run in runs))
+    return Run(sightings, sightings / writing_s, *megabytes, used, peak, len(runs))
+
+
+def _measure_part(folder: Path, hours: range) -> Run:
     shutil.rmtree(folder, ignore_errors=True)
     for name in ("in", "out", "tmp"):
         (folder / name).mkdir(parents=True)
-    print(f"{sightings:,} sightings", file=sys.stderr)
     try:
         begun = time.monotonic()
-        expected = scaled_traffic.write(folder / "in", sightings)
+        expected = scaled_traffic.write(folder / "in", hours)
         written_per_s = expected.rows / (time.monotonic() - begun)
         used, peak = _run(folder, expected.rows)
         _compare(folder, used, expected.summary)
@@ -111,7 +139,7 @@ def _mb(folder: Path) -> float:
 
 def exponent(points: Sequence[tuple[float, float]]) -> float | None:
     """The slope of log y over log x, by least squares: 1 is linear. None of fewer than two points."""
-    logs = [(math.log(x), math.log(y)) for x, y in points if y > 0]
+    logs = [(math.log(x), math.log(y)) for x, y in points if x > 0 and y > 0]
     if len(logs) < 2:
         return None
     x_mean, y_mean = (math.fsum(column) / len(logs) for column in zip(*logs, strict=True))
@@ -121,12 +149,13 @@ def exponent(points: Sequence[tuple[float, float]]) -> float | None:
 def exponents(result: Result) -> dict[str, float | None]:
     """Of CPU and wall time over the sightings, with the start of the process and without."""
     start = result.start
-    found = {}
+    found: dict[str, float | None] = {}
     for name in ("cpu_s", "wall_s"):
-        times = [(run.sightings, getattr(run.used, name)) for run in result.runs]
-        per_start = getattr(start.used, name)
-        found[name] = exponent(times)
-        found[f"{name}_without_start"] = exponent([(n - start.sightings, s - per_start) for n, s in times])
+        times = [(run.sightings, getattr(run.used, name), run.parts) for run in result.runs]
+        start_s = getattr(start.used, name)
+        found[name] = exponent([(n, seconds) for n, seconds, _ in times])
+        rest = [(n - parts * start.sightings, seconds - parts * start_s) for n, seconds, parts in times]
+        found[f"{name}_without_start"] = exponent(rest)
     return found
 
 
@@ -138,7 +167,7 @@ def as_json(result: Result) -> dict[str, object]:
 def _figures(run: Run) -> dict[str, object]:
     own = {name: round(getattr(run, name), 1) for name in ("written_per_s", "input_mb", "output_mb")}
     peak = {f"peak_{name}": round(value, 1) for name, value in run.peak._asdict().items()}
-    return {"sightings": run.sightings, **own, **run.used._asdict(), **peak}
+    return {"sightings": run.sightings, "parts": run.parts, **own, **run.used._asdict(), **peak}
 
 
 def table(result: Result, machine: Mapping[str, object]) -> str:
@@ -160,6 +189,7 @@ def table(result: Result, machine: Mapping[str, object]) -> str:
 def _cells(run: Run) -> tuple[str, ...]:
     return (
         f"{run.sightings:,}",
+        f"{run.parts}",
         f"{run.written_per_s:,.0f}",
         f"{run.used.cpu_s:,.1f}",
         f"{run.used.wall_s:,.1f}",

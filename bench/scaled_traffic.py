@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,15 +98,19 @@ def shortest_mm(gates: tuple[int, ...]) -> int:
     return sum(_legs_mm(gates)) - LENGTH_ERROR_MM * (len(gates) - 1)
 
 
-def write(folder: Path, sightings: int, seed: int = 58) -> Expected:
-    """Files day-NUMBER.parquet of about so many sightings, whole hours of them, of which one is in memory."""
+def write(folder: Path, hours: range, seed: int = 58) -> Expected:
+    """A file day-NUMBER.parquet for each day of these hours, of which one hour is in memory."""
     counts: Counter[str] = Counter()
-    hours = max(round(sightings / rows_per_hour()), 1)
-    for day in range(-(-hours // HOURS_PER_DAY)):
+    for day, of_day in groupby(hours, lambda hour: hour // HOURS_PER_DAY):
         with pq.ParquetWriter(folder / f"day-{day:04}.parquet", SCHEMA, compression="zstd") as file:
-            for hour in range(day * HOURS_PER_DAY, min((day + 1) * HOURS_PER_DAY, hours)):
+            for hour in of_day:
                 file.write_table(_table(_hour(np.random.default_rng((seed, hour)), hour, counts)))
     return Expected(counts["sightings_in"], _summary(counts))
+
+
+def hours_of(sightings: float) -> range:
+    """The whole hours that hold about so many sightings, one at least."""
+    return range(max(round(sightings / rows_per_hour()), 1))
 
 
 def rows_per_hour() -> float:

@@ -30,7 +30,7 @@ def few_trips(monkeypatch):
 def test_job_counts_what_the_writer_knows(tmp_path, few_trips):
     source, out, sections = tmp_path / "in", tmp_path / "out", tmp_path / "sections.yaml"
     source.mkdir()
-    expected = scaled_traffic.write(source, 30 * round(scaled_traffic.rows_per_hour()))
+    expected = scaled_traffic.write(source, range(30))
     sections.write_text(scaled_traffic.section_file())
     assert [file.name for file in sorted(source.iterdir())] == ["day-0000.parquet", "day-0001.parquet"]
     secret = f"--privacy_secret={tmp_path / 'secret'}"
@@ -45,13 +45,13 @@ def test_same_seed_gives_the_same_bytes(tmp_path, few_trips):
     files = []
     for name, seed in (("one", 1), ("two", 1), ("three", 2)):
         (tmp_path / name).mkdir()
-        scaled_traffic.write(tmp_path / name, 1, seed)
+        scaled_traffic.write(tmp_path / name, range(1), seed)
         files.append((tmp_path / name / "day-0000.parquet").read_bytes())
     assert files[0] == files[1] != files[2]
 
 
 def test_each_hour_has_as_many_rows_as_expected_and_a_row_group(tmp_path):
-    expected = scaled_traffic.write(tmp_path, round(2 * scaled_traffic.rows_per_hour()))
+    expected = scaled_traffic.write(tmp_path, scaled_traffic.hours_of(2 * scaled_traffic.rows_per_hour()))
     file = pq.ParquetFile(tmp_path / "day-0000.parquet")
     assert file.num_row_groups == 2
     assert file.metadata.num_rows == expected.rows == pytest.approx(2 * scaled_traffic.rows_per_hour(), rel=0.02)
@@ -113,6 +113,16 @@ def test_run_that_ends_well_leaves_nothing(tmp_path, few_trips):
     assert run.sightings > 0
     assert run.peak.memory_mb > 100
     assert run.output_mb > 0
+
+
+def test_large_size_is_several_runs_of_whole_days(tmp_path, few_trips, monkeypatch):
+    seen = []
+    monkeypatch.setattr(scale, "_measure_part", lambda _, hours: seen.append(hours) or a_run(len(hours), 2.0))
+    (run,) = scale.measure(
+        tmp_path, [60 * round(scaled_traffic.rows_per_hour())], round(30 * scaled_traffic.rows_per_hour())
+    ).runs
+    assert seen[1:] == [range(24), range(24, 48), range(48, 60)]
+    assert (run.sightings, run.parts, run.used.cpu_s, run.peak.memory_mb) == (60, 3, 6.0, 410.0)
 
 
 def a_run(sightings: int, cpu_s: float) -> Run:
