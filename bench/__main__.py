@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from bench import bounded, check, comparison, machine, ocr, participants, plot, steps, streaming, table
+from bench import bounded, check, comparison, cost, machine, ocr, participants, plot, scale, steps, streaming, table
 from bench.comparison import Result, WrongOutputError
 
 
@@ -17,6 +17,11 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     if args.check or args.keep:
         return _check(args.out / "check", keep=args.keep)
+    if args.only == "cost":
+        print(cost.tables(cost.inputs()))
+        return 0
+    if args.only == "scale":
+        return _scale(args)
     if args.only in (None, *steps.PARTS):
         steps.print_and_keep(args.out / "steps", args.only, args.repeats)
     if args.only in (None, "bounded", "streaming", "ocr"):
@@ -31,13 +36,18 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", choices=("bounded", "streaming", "ocr", "peers", *steps.PARTS))
+    parser.add_argument("--only", choices=("bounded", "streaming", "ocr", "peers", "scale", "cost", *steps.PARTS))
     parser.add_argument("--sightings", type=int, default=1_000_000, help="for the bounded job. Default: 1,000,000")
     parser.add_argument("--streamed", type=int, default=100_000, help="for the streaming job. Default: 100,000")
     parser.add_argument("--rate", type=float, default=1000.0, help="sightings a second. Default: 1000")
     parser.add_argument("--pictures", type=_at_least_one, default=200, help="for the reader of plates. Default: 200")
     parser.add_argument("--compared", type=int, default=200_000, help="for the comparison. Default: 200,000")
     parser.add_argument("--repeats", type=_at_least_one, default=5, help="runs of each one compared. Default: 5")
+    parser.add_argument(
+        "--scale", type=_at_least_one, nargs="+", default=scale.SIZES, help="sightings of each run of scale"
+    )
+    parser.add_argument("--work", type=Path, help="for scale: 1.3 kilobytes a sighting are needed there, and removed")
+    parser.add_argument("--together", type=_at_least_one, help="for scale: a larger size is several runs of so many")
     parser.add_argument("--check", action="store_true", help="only: are we slower than bench/kept.json says?")
     parser.add_argument("--keep", action="store_true", help="only: write bench/kept.json")
     parser.add_argument("--out", type=Path, default=Path("out/bench"))
@@ -61,6 +71,20 @@ def _print_jobs(args: argparse.Namespace) -> None:
     text = json.dumps(results, indent=2)
     (args.out / "results.json").write_text(text + "\n", encoding="utf-8")
     print(text)
+
+
+def _scale(args: argparse.Namespace) -> int:
+    folder = args.out / "scale"
+    try:
+        result = scale.measure((args.work or folder).resolve(), args.scale, args.together)
+    except WrongOutputError as error:
+        print(f"failed: wrong: {error}")
+        return 1
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {"machine": machine.described(), "scale": scale.as_json(result)}
+    (folder / "scale.json").write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    print(scale.table(result, machine.described()))
+    return 0
 
 
 def _print_peers(result: Result, folder: Path) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import bare, latency, machine, micro, sdk, traffic
+from bench import bare, latency, machine, micro, sdk, sizes, traffic
 
 MICRO_SIGHTINGS, WORKER_SIGHTINGS, BARE_SIGHTINGS = 20_000, 5_000, 30_000
 BARE_RATE = 500.0
@@ -36,7 +36,12 @@ def _latency(folder: Path, _repeats: int) -> tuple[object, str]:
     return found, latency.table(found)
 
 
-PARTS: dict[str, Part] = {"micro": _micro, "sdk": _sdk, "bare": _bare, "latency": _latency}
+def _sizes(folder: Path, repeats: int) -> tuple[object, str]:
+    found = sizes.measure(folder, repeats)
+    return found, sizes.table(found)
+
+
+PARTS: dict[str, Part] = {"micro": _micro, "sdk": _sdk, "bare": _bare, "latency": _latency, "sizes": _sizes}
 
 
 def print_and_keep(folder: Path, only: str | None, repeats: int) -> None:

@@ -28,10 +28,12 @@ from pipeline.enforcement import sections
 from pipeline.enforcement.intake import Intake
 from pipeline.enforcement.policy import Policy
 from pipeline.enforcement.sections import Network
+from pipeline.enforcement.shares import SHARES, shares_for
 from pipeline.enforcement.survey import SectionError
 from pipeline.option_values import OptionError
 from pipeline.packets import keys
 from pipeline.transforms import parquet
+from pipeline.transforms.sharing import sightings_at_most
 
 _log = logging.getLogger(__name__)
 LOCAL_RUNNERS = ("DirectRunner", "BundleBasedDirectRunner", "FnApiRunner", "PrismRunner")
@@ -74,6 +76,7 @@ class Settings(NamedTuple):
     read_plates: bool
     privacy_secret: secret.Source | None
     signing_key: keys.Source | None = None
+    shares: int = SHARES
 
 
 def parse(argv: Sequence[str]) -> PipelineOptions:
@@ -104,7 +107,7 @@ def check(options: PipelineOptions) -> Settings:
         DEFAULT_LATENESS if own.allowed_lateness is None else own.allowed_lateness, "--allowed_lateness"
     )
     read_plates, bucket = _proof(own, project, streaming=streaming)
-    topics = _topics(own, project)
+    source = _input(own, project, streaming=streaming)
     return Settings(
         network=network,
         intake=Intake(network, own.radar_id, round(lateness_s * 1e6) if streaming else None),
@@ -114,10 +117,10 @@ def check(options: PipelineOptions) -> Settings:
         tolerance_kmh=sections.parse_speed_kmh(own.tolerance, "--tolerance", 0, MAX_TOLERANCE_KMH),
         clone_ceiling_kmh=sections.parse_speed_kmh(own.clone_ceiling, "--clone_ceiling", *CLONE_CEILINGS_KMH),
         streaming=streaming,
-        input=_input(own, project, streaming=streaming),
+        input=source,
         received_us=time.time_ns() // 1000,
         output_dir=None if streaming else _output_dir(own.output_dir),
-        **topics,
+        **_topics(own, project),
         publish_all=own.publish_all,
         timestamp_attribute=own.timestamp_attribute or None,
         id_attribute=own.id_attribute or None,
@@ -127,6 +130,7 @@ def check(options: PipelineOptions) -> Settings:
         read_plates=read_plates,
         privacy_secret=_privacy_secret(own),
         signing_key=_signing_key(own, bucket),
+        shares=SHARES if streaming else shares_for(sightings_at_most(source)),
     )
 
 

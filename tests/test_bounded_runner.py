@@ -4,12 +4,14 @@ import json
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
 from apache_beam.coders import BytesCoder, coders
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api.org.apache.beam.model.fn_execution.v1.beam_fn_api_pb2 import Elements
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner, execution, fn_runner
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms import core, userstate
@@ -76,6 +78,21 @@ def test_data_between_stages_lies_in_files(monkeypatch, small_bundles):
     monkeypatch.setattr(bounded_runner._File, "put", counted)
     assert run().summary["sightings_in"] > 0
     assert sum(written) > 30_000
+
+
+def test_output_of_a_bundle_does_not_wait_for_its_end(monkeypatch):
+    """It went to its buffer as it came: a worker in this process holds no data when its bundle is done."""
+    held = []
+    rest = bounded_runner._TakenAtOnce.__iter__
+
+    def watched(sent: bounded_runner._TakenAtOnce) -> Iterator[object]:
+        held.append(list(rest(sent)))
+        return iter(held[-1])
+
+    monkeypatch.setattr(bounded_runner._TakenAtOnce, "__iter__", watched)
+    assert run().summary["sightings_in"] > 0
+    assert len(held) > 5
+    assert not any(isinstance(sent, Elements.Data) for of_bundle in held for sent in of_bundle)
 
 
 def test_few_data_stay_in_memory(monkeypatch):

@@ -86,6 +86,16 @@ def test_rows_give_what_lines_give(told, unit):
     assert len(told["fines"]) == 10
 
 
+def test_row_without_time_keeps_those_of_the_others():
+    """It was seen when the file was read."""
+    found = rows(2)
+    write("rows.parquet", [found[0], found[1] | {"timestamp": None}], timestamp=pa.timestamp("ms", "America/New_York"))
+    sightings = [json.loads(line) for line in run("rows.parquet")["sightings"]]
+    assert sorted(sighting["timed"] for sighting in sightings) == [False, True]
+    (timed,) = (sighting["timestamp"] for sighting in sightings if sighting["timed"])
+    assert timed == "2026-04-12T13:00:00.000000Z"
+
+
 def test_times_as_texts_give_the_same(told):
     write("rows.parquet", [row | {"timestamp": told_as(row["timestamp"])} for row in rows()])
     assert run("rows.parquet") == told

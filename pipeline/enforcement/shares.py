@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TypeVar
 from zlib import crc32
 
@@ -13,11 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.enforcement.intake import Batch, Located
+from pipeline.enforcement.lines import Plain
 from pipeline.enforcement.model import Coordinates
 
 T = TypeVar("T")
 Numbers = npt.NDArray[np.int64]
-SHARES = 128  # each is measured in memory: of 100 million sightings a share takes about 0.8 gigabytes
+SHARES = 128  # at least
+SHARE_SIGHTINGS = 80_000  # of one share at most, or nearly: it is measured in memory, a kilobyte for each
+PIECE_SIGHTINGS = 32  # of a share that travel together: what an engine does for each piece costs more than a sighting
+GATHERED_SIGHTINGS = 65_536  # wait in memory for others of their share
 
 
 class Share(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -37,17 +41,52 @@ class Share(msgspec.Struct, frozen=True, array_like=True, gc=False):
     places: bytes = b""
 
 
-def share_out(batch: Batch) -> Iterator[tuple[int, Share]]:
+def shares_for(sightings: int) -> int:
+    """In how many shares so many sightings are measured."""
+    return max(SHARES, -(-sightings // SHARE_SIGHTINGS))
+
+
+class Gathering:
+    """Batches that are shared out together, so that what travels is large even where the shares are many."""
+
+    def __init__(self, shares: int) -> None:
+        self._shares, self._enough = shares, min(PIECE_SIGHTINGS * shares, GATHERED_SIGHTINGS)
+        self._batches: list[Batch] = []
+        self._sightings = 0
+
+    def add(self, batch: Batch) -> Iterator[tuple[int, Share]]:
+        """What there is of each share, once there is enough."""
+        self._batches.append(batch)
+        self._sightings += len(batch.located) + len(batch.plain.wires)
+        if self._sightings >= self._enough:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[tuple[int, Share]]:
+        """What there is."""
+        batches, self._batches, self._sightings = self._batches, [], 0
+        if batches:
+            yield from share_out(_joined(batches), self._shares)
+
+
+def _joined(batches: Sequence[Batch]) -> Batch:
+    if len(batches) == 1:
+        return batches[0]
+    plain = [batch.plain for batch in batches]
+    columns = (list(chain.from_iterable(getattr(one, name) for one in plain)) for name in Plain.__struct_fields__)
+    return Batch(tuple(chain.from_iterable(batch.located for batch in batches)), Plain(*columns))
+
+
+def share_out(batch: Batch, shares: int = SHARES) -> Iterator[tuple[int, Share]]:
     """What the batch holds of each share that it holds anything of."""
     located: defaultdict[int, list[Located]] = defaultdict(list)
     for one in batch.located:
         if one.section_ids:
-            located[share_of(one.sighting.vehicle_id)].append(one)
+            located[share_of(one.sighting.vehicle_id, shares)].append(one)
     found = batch.plain
     sightings = zip(found.wires, found.section_ids, strict=True)
-    shares = np.array([share_of(wire.vehicle_id) if section_ids else SHARES for wire, section_ids in sightings])
-    order = np.argsort(shares, kind="stable")
-    bounds = np.searchsorted(shares[order], np.arange(SHARES + 1)).tolist()
+    numbers = np.array([share_of(wire.vehicle_id, shares) if places else shares for wire, places in sightings])
+    order = np.argsort(numbers, kind="stable")
+    bounds = np.searchsorted(numbers[order], np.arange(shares + 1)).tolist()
     lines, wires, names = _in_order(found.lines, order), _in_order(found.wires, order), _in_order(found.names, order)
     vehicle_ids, regions = [wire.vehicle_id for wire in wires], [wire.plate_region or None for wire in wires]
     locations = [wire.location for wire in wires]
@@ -74,6 +113,6 @@ def _in_order(column: Sequence[T], order: Numbers) -> list[T]:
     return [column[index] for index in order.tolist()]
 
 
-def share_of(vehicle_id: str) -> int:
+def share_of(vehicle_id: str, shares: int) -> int:
     """The share of a vehicle, the same on every machine."""
-    return crc32(vehicle_id.encode()) % SHARES
+    return crc32(vehicle_id.encode()) % shares

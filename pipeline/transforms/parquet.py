@@ -13,6 +13,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.range_trackers import OffsetRangeTracker
 
 from pipeline.enforcement.messages import MAX_MESSAGE_BYTES
+from pipeline.enforcement.times import rfc3339_of_all
 from pipeline.transforms.blocks import Block, id_of_file
 
 SUFFIX = ".parquet"
@@ -78,6 +79,11 @@ def _rows(batch: Any, file_name: str, first_row: int) -> Iterator[dict[str, Any]
 
 
 def _readable(column: Any) -> Any:  # noqa: ANN401 (pyarrow has no types)
-    """Python's times have microseconds."""
-    nanoseconds = pa.types.is_timestamp(column.type) and column.type.unit == "ns"
-    return column.cast(pa.timestamp("us", column.type.tz), safe=False) if nanoseconds else column
+    """Times with a zone as texts, many at once: as Python's they would cost more than all the rest of the row."""
+    if not pa.types.is_timestamp(column.type):
+        return column
+    times = column.cast(pa.timestamp("us", column.type.tz), safe=False)
+    if column.type.tz is None:
+        return times
+    texts = rfc3339_of_all(times.cast(pa.int64()).fill_null(0).to_numpy())
+    return pa.array(texts, pa.string(), mask=column.is_null().to_numpy(zero_copy_only=False))

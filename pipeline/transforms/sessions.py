@@ -22,9 +22,10 @@ from pipeline.enforcement.passages import Session
 from pipeline.enforcement.privacy import IN_CLEAR
 from pipeline.enforcement.records import Fine, PassageRecords
 from pipeline.enforcement.revisions import Change
-from pipeline.enforcement.shares import Share, share_out
+from pipeline.enforcement.shares import Share
 from pipeline.options import Settings
 from pipeline.transforms.coders import StructCoder
+from pipeline.transforms.sharing import ShareOut
 
 OfVehicle = tuple[str, Iterable[Sighting]]  # vehicle_id
 Shared = tuple[int, Iterable[Share]]  # number of a share of the vehicles
@@ -42,7 +43,7 @@ class GroupSessions(beam.PTransform):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self._gap_s, self._allowed_lateness_s = settings.session_gap_s, settings.allowed_lateness_s
-        self._streaming = settings.streaming
+        self._streaming, self._shares = settings.streaming, settings.shares
 
     def expand(self, located: beam.PCollection[Batch]) -> beam.PCollection[OfVehicle | Shared]:
         """One session of one vehicle; of bounded input a share of the vehicles, cut into sessions when measured."""
@@ -69,7 +70,7 @@ class GroupSessions(beam.PTransform):
     def _at_once(self, located: beam.PCollection[Batch]) -> beam.PCollection[Shared]:
         return (
             located
-            | "Key by share" >> beam.FlatMap(share_out).with_output_types(tuple[int, Share])
+            | "Key by share" >> beam.ParDo(ShareOut(self._shares)).with_output_types(tuple[int, Share])
             | "Group" >> beam.GroupByKey()
         )
 
