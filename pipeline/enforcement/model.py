@@ -79,6 +79,7 @@ class Reason(StrEnum):
     PLATES_DIFFER = "plates_on_pictures_differ"
     LOW_CONFIDENCE = "low_confidence"
     AMBIGUOUS_TEXT = "ambiguous_text"
+    RECALLED = "recalled"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

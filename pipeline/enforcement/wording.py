@@ -38,6 +38,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.PLATES_DIFFER: "the two pictures show different plates",
     Reason.LOW_CONFIDENCE: "the plate was read with too little confidence",
     Reason.AMBIGUOUS_TEXT: "the picture shows more than one text that may be the plate",
+    Reason.RECALLED: "a limit, a clock or a length was corrected, and with that it was not over the limit",
 }
 
 
