@@ -18,7 +18,7 @@ from pipeline import endpoints
 from pipeline.enforcement.records import Fine, PassageRecord
 from pipeline.enforcement.times import parse_rfc3339_us, rfc3339
 from pipeline.option_values import OptionError
-from pipeline.patience import PATIENCE_S, told
+from pipeline.patience import PATIENCE, PATIENCE_S, told
 from pipeline.warehouse import rows
 
 QUERY_TIMEOUT_S = 600.0
@@ -154,13 +154,9 @@ def of_warehouse(dataset: str, kind: type[Record], span: Span) -> Iterator[Recor
     sql = f"SELECT * FROM `{dataset}.{TABLE[kind]}` WHERE {' AND '.join(conditions)}"  # noqa: S608 (names of ours)
     client = endpoints.bigquery_client(dataset.rpartition(".")[0])
     with told("bigquery", f"{dataset}.{TABLE[kind]}"):
-        found = client.query_and_wait(
-            sql,
-            job_config=bigquery.QueryJobConfig(query_parameters=parameters),
-            api_timeout=PATIENCE_S,
-            wait_timeout=QUERY_TIMEOUT_S,
-            retry=None,
-            job_retry=None,
-        )
+        job_config = bigquery.QueryJobConfig(query_parameters=parameters)
+        # query_and_wait would take an error that stands in the local service's answer for a table without rows.
+        job = client.query(sql, job_config, timeout=PATIENCE_S, retry=PATIENCE["retry"], job_retry=None)
+        found = job.result(timeout=QUERY_TIMEOUT_S, retry=PATIENCE["retry"], job_retry=None)
         for row in found:
-            yield rows.record(dict(row.items()), kind)
+            yield rows.record(row, kind)

@@ -133,8 +133,9 @@ def would_be_over(record: PassageRecord, correction: Correction, rules: Rules) -
 
 def withdrawal(fine: Fine, found: Recalled) -> Fine:
     """The message that takes back a fine, or a case for a person, that falls: always the same one."""
-    if found.effect is not Effect.FALLS or found.after is None or found.fine_id != fine.fine_id:
-        raise ValueError(f"fine {fine.fine_id} does not fall: it {found.effect}")
+    same = (found.fine_id, found.revision) == (fine.fine_id, fine.revision)
+    if not same or found.effect is not Effect.FALLS or found.after is None:
+        raise ValueError(f"fine {fine.fine_id}, revision {fine.revision}, does not fall")
     return replace(
         fine,
         is_Ticketed=False,
