@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from apache_beam.options.pipeline_options import PipelineOptions
+
 from pipeline import command_lines, options, policies, stored_records
 from pipeline.enforcement import replay, sections, what_if, wording
 from pipeline.enforcement.policy import Policy
@@ -17,6 +19,7 @@ from pipeline.enforcement.replay import UntoldError
 from pipeline.enforcement.what_if import Comparison, Difference, Effect, Judgement, Standing
 from pipeline.jobs import section_speed
 from pipeline.option_values import OptionError, dataset_name
+from pipeline.options import Settings
 from pipeline.running import run_pipeline
 from pipeline.stored_records import Span, Stored, moment_us
 
@@ -60,8 +63,9 @@ def run(argv: Sequence[str]) -> int:
 
 def _asked(args: argparse.Namespace) -> Asked:
     known = policies.known(args.policies)
-    if args.policy not in known:
-        raise OptionError(f"--policy: found {args.policy!r}; allowed: {', '.join(known)}")
+    for option, name in (("--policy", args.policy), ("--instead_of", args.instead_of)):
+        if name is not None and name not in known:
+            raise OptionError(f"{option}: found {name!r}; allowed: {', '.join(known)}")
     if args.input is None:
         for name in ("instead_of", *command_lines.ALSO_OF_RUN):
             if getattr(args, name):
@@ -83,24 +87,26 @@ def _of_stored(args: argparse.Namespace, span: Span) -> Pairs:
 
 
 def _of_runs(args: argparse.Namespace, asked: Asked) -> Pairs:
-    """Run the section-speed job twice: passages are the same ones, since they do not hang on a policy."""
+    """Run the section-speed job twice. Passages are the same ones, since they do not hang on a policy; what came
+    without a time is read at the same one."""
     if args.passages or args.dataset:
         raise OptionError("--input: found with --passages or --dataset; allowed: exactly one of them")
-    with tempfile.TemporaryDirectory(prefix="what-if-") as folder:
-        before = _run(args, Path(folder, "before"), asked.span, None)
-        after = {record.passage_id: record for record in _run(args, Path(folder, "after"), asked.span, asked.policy)}
-        for record in before:
-            yield record, after.pop(record.passage_id)
-
-
-def _run(args: argparse.Namespace, folder: Path, span: Span, policy: Policy | None) -> list[PassageRecord]:
-    """The passages of a run from files, with this policy for every section. No picture is read and none is kept."""
     given = {name: getattr(args, name) for name in _OF_RUN} | {"policy": args.instead_of, "input": args.input}
     words = [f"--{name}={value}" for name, value in given.items() if value is not None]
-    found = options.parse([*words, f"--output_dir={folder}", "--ocr=none"])
-    settings = options.check(found)
-    if policy is not None:
-        settings = settings._replace(policies=dict.fromkeys(settings.policies, policy))
+    with tempfile.TemporaryDirectory(prefix="what-if-") as folder:
+        found = options.parse([*words, f"--output_dir={folder}", "--ocr=none"])  # no picture is read, and none is kept
+        settings = options.check(found)
+        other = settings._replace(policies=dict.fromkeys(settings.policies, asked.policy))
+        before = _run(found, settings, Path(folder, "before"), asked.span)
+        after = {record.passage_id: record for record in _run(found, other, Path(folder, "after"), asked.span)}
+        for record in before:
+            yield record, after[record.passage_id]
+
+
+def _run(found: PipelineOptions, settings: Settings, folder: Path, span: Span) -> list[PassageRecord]:
+    """The passages of one run from files."""
+    folder.mkdir()
+    settings = settings._replace(output_dir=str(folder))
     print(f"python -m pipeline what-if: run {folder.name} the other policy", file=sys.stderr)
     if run_pipeline(found, settings, lambda pipeline: section_speed.build(pipeline, settings)):
         raise RunError(f"--input: the run {folder.name} the other policy failed")
