@@ -158,6 +158,23 @@ def test_fast_clock_at_the_entry_and_slow_one_at_the_exit_made_the_time_too_shor
         assert one.after.travel_time_s == pytest.approx(60 + (entry_us - exit_us) / 1e6, abs=0)
 
 
+@pytest.mark.parametrize(
+    ("term", "value"),
+    [
+        ("limit_kmh", 51.0),
+        ("distance_m", 990.0),
+        ("length_error_m", 9.0),
+        ("clock_error_s", 0.5),
+        ("resolution_s", 0.5),
+    ],
+)
+def test_each_term_is_corrected_alone(term, value):
+    one = recalled(AT_60, **{term: value})
+    assert (one.effect, getattr(one.after, term)) == (Effect.CHANGES, value)
+    others = {"limit_kmh", "distance_m", "travel_time_s", "length_error_m", "clock_error_s", "resolution_s"} - {term}
+    assert all(getattr(one.after, name) == getattr(one.before, name) for name in others)
+
+
 @pytest.mark.parametrize("shift_us", [60_000_000, 60_000_001])
 def test_fine_without_a_travel_time_falls(shift_us):
     one = recalled(AT_60, exit_fast_us=shift_us)
@@ -255,3 +272,9 @@ def test_latest_fine_is_the_one_of_the_view(revisions):
     (latest,) = replay.latest_fines(found)
     mildest = [Status.WITHDRAWN, Status.REVIEW, Status.ISSUED]
     assert latest == min(found, key=lambda item: (-item.revision, mildest.index(item.status)))
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_latest_passage_is_the_last_revision(order):
+    found = [replace(record(ROAD, 60_000_000), revision=revision, n_sightings=revision) for revision in order]
+    assert [one.n_sightings for one in replay.latest_passages(found)] == [2]

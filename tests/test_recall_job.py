@@ -132,13 +132,25 @@ def test_each_correction(run, argv, effect):
     assert lines[-1] == "clear       not looked at: no --passages"
 
 
-def test_period_begins_with_its_first_moment_and_ends_before_its_last(run):
+def test_first_line_says_what_is_corrected(run):
+    words = ("--limit=25 mph", "--length_m=999.5", "--length_error_m=0", "--clock_offset=G1=+1.8s")
+    _, lines, _ = run(*S, *words, "--sections=sections.yaml", "--fines=fines-*")
+    assert lines[0].endswith(": limit 40.2336 km/h, length 999.5 m, error of the length 0 m, clock of G1 +1.8s")
+
+
+PERIODS = [(0, 1, [AT_55]), (1, 3, [AT_65, AT_75])]
+
+
+def of_period(run, start: int, end: int, source: str) -> set[str]:
+    """The fines of the vehicles that entered from one second to another."""
     second = "2026-04-12T13:20:0{}Z".format
-    for start, end, wanted in ((0, 1, [AT_55]), (1, 3, [AT_65, AT_75])):
-        _, lines, _ = run(
-            "--section=s", f"--from={second(start)}", f"--to={second(end)}", "--limit=50 km/h", "--fines=fines-*"
-        )
-        assert set(effects(lines)) == {one.fine_id for one in wanted}
+    words = ("--section=s", f"--from={second(start)}", f"--to={second(end)}", "--limit=50 km/h")
+    return set(effects(run(*words, source)[1]))
+
+
+@pytest.mark.parametrize(("start", "end", "wanted"), PERIODS)
+def test_period_begins_with_its_first_moment_and_ends_before_its_last(run, start, end, wanted):
+    assert of_period(run, start, end, "--fines=fines-*") == {one.fine_id for one in wanted}
 
 
 def test_output_is_one_record_for_each_that_was_looked_at_and_names_no_vehicle(run):
@@ -277,6 +289,11 @@ def test_warehouse_gives_the_same_list_as_files(run, dataset):
         of_files, of_warehouse = (run(*S, *words, *source) for source in (FILES, (f"--dataset={dataset}",)))
         assert of_files == of_warehouse
         assert len(effects(of_files[1])) == 4
+
+
+@pytest.mark.parametrize(("start", "end", "wanted"), PERIODS)
+def test_period_is_the_same_one_in_the_warehouse(run, dataset, start, end, wanted):
+    assert of_period(run, start, end, f"--dataset={dataset}") == {one.fine_id for one in wanted}
 
 
 def test_section_is_a_value_and_no_part_of_the_question(run, dataset):
