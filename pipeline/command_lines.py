@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -13,6 +14,15 @@ from pipeline.deployment.names import add_names
 from pipeline.option_values import OptionError
 
 ANY_REASON = "any"
+YES = "yes"
+# Options of the section-speed job that what-if hands on to it.
+ALSO_OF_RUN = {
+    "sections": "section file (YAML), local or gs://",
+    "radar_id": "section of sightings that name neither a camera nor a section",
+    "speed_limit": "limit without --sections",
+    "session_gap": "a vehicle not seen for so long has left",
+    "privacy_secret": "file with the secret of the pseudonyms",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,6 +48,12 @@ class Parser(argparse.ArgumentParser):
         near = difflib.get_close_matches(found.split("=", maxsplit=1)[0], names, 1)
         hint = f"Did you mean {near[0]}?" if near else f"See {self.prog} --help."
         return OptionError(f"{found}: no such option. {hint}")
+
+
+def agreed(what: str) -> bool:
+    """Whether whoever sits there types yes to what will be done."""
+    print(f"Type {YES} to {what}: ", end="", flush=True)
+    return sys.stdin.readline().strip() == YES
 
 
 def section_speed() -> Parser:
@@ -117,3 +133,72 @@ def republish() -> Parser:
     parser.add_argument("--dataset", help="dataset, for rows that BigQuery refused")
     parser.add_argument("--reason", default=ANY_REASON, help="only those rejected for this reason, e.g. unknown_camera")
     return parser
+
+
+def recall() -> Parser:
+    """What was wrong, where and when, and where the fines of that time are."""
+    parser = Parser(
+        "python -m pipeline recall",
+        "Recall: given what was true of a section for a time, list which past fines fall, change or stand. Nothing is "
+        "changed unless withdrawals are asked for, and no fine is ever raised.",
+    )
+    parser.add_argument("--section", required=True, help="id of the section")
+    parser.add_argument("--from", dest="start", required=True, help="vehicles that entered since: a day, or RFC 3339")
+    parser.add_argument("--to", dest="end", required=True, help="and before this: a day (its beginning), or RFC 3339")
+    truth = parser.add_argument_group("what was true, at least one of")
+    truth.add_argument("--limit", help='the limit, such as "60 km/h"')
+    truth.add_argument(
+        "--clock_offset",
+        action="append",
+        metavar="CAMERA=+1.8s",
+        help="its clock was fast by so much, or slow: -1.8s; may be repeated; needs --sections",
+    )
+    truth.add_argument("--clock_error_s", help="by how much the clocks of entry and exit together may be off")
+    truth.add_argument("--resolution_s", help="the steps of the clocks of entry and exit, together")
+    truth.add_argument("--length_m", help="the section's length from its first camera to its last; needs --sections")
+    truth.add_argument("--length_error_m", help="by how much that length may be off")
+    parser.add_argument("--sections", help="section file (YAML), local or gs://, which names the cameras")
+    _add_decided_by(parser, "as in the runs")
+    _add_stored(parser)
+    parser.add_argument("--output", help="file for the list as JSON lines")
+    withdrawals = parser.add_argument_group("withdrawals")
+    withdrawals.add_argument(
+        "--publish_withdrawals", action="store_true", help="publish, and store in --dataset, one for each that falls"
+    )
+    withdrawals.add_argument("--output_topic", help="topic to publish them to")
+    withdrawals.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
+
+
+def what_if() -> Parser:
+    """Which policy, and which day of which sightings or passages."""
+    parser = Parser(
+        "python -m pipeline what-if",
+        "What-if: replay sightings or stored passages under another policy, and print the difference. Changes nothing.",
+    )
+    parser.add_argument("--policy", required=True, help="the other policy")
+    _add_decided_by(parser, "of the replay")
+    group = parser.add_argument_group("sightings, on which the section-speed job is run twice")
+    group.add_argument("--input", help="file or pattern, local or gs://, of JSON lines, .gz or not, or of Parquet")
+    group.add_argument("--instead_of", help="policy before, of sections that name none. Default: edem")
+    for name, what in ALSO_OF_RUN.items():
+        group.add_argument(f"--{name}", help=what)
+    _add_stored(parser, fines=False)
+    parser.add_argument("--day", help="only vehicles that entered on this day, UTC, such as 2026-03-02")
+    parser.add_argument("--section", help="only this section")
+    parser.add_argument("--output", help="file for what differs, as JSON lines")
+    return parser
+
+
+def _add_decided_by(parser: Parser, whose: str) -> None:
+    parser.add_argument("--policies", help="file (YAML) with further policies, local or gs://")
+    parser.add_argument("--tolerance", default="0 km/h", help=f"{whose}, which no record holds. Default: 0 km/h")
+
+
+def _add_stored(parser: Parser, *, fines: bool = True) -> None:
+    group = parser.add_argument_group("what runs have stored: in files, or in the warehouse")
+    if fines:
+        group.add_argument("--fines", help="file or pattern, local or gs://, of fines")
+    group.add_argument("--passages", help="file or pattern, local or gs://, of passages")
+    group.add_argument("--dataset", help="BigQuery dataset instead, NAME or PROJECT.NAME")
+    group.add_argument("--project_id", default=os.environ.get("GOOGLE_CLOUD_PROJECT"))

@@ -26,6 +26,13 @@ def duration_s(text: str, option: str, longest_h: float = 366 * 24) -> float:
     return found_s
 
 
+def number(text: str, option: str, lowest: float, highest: float) -> float:
+    """A plain number within its bounds. Raises OptionError."""
+    if not re.fullmatch(r"\d+(\.\d+)?", text) or not lowest <= float(text) <= highest:
+        raise OptionError(f"{option}: found {text!r}; allowed: a number from {lowest:g} to {highest:g}")
+    return float(text)
+
+
 def project_id(project: str) -> str:
     """The id of a project, as Beam takes it. Raises OptionError."""
     if not _PROJECT.fullmatch(project):

@@ -19,10 +19,14 @@ def shipped() -> dict[str, Policy]:
     return policies.parse_policies(text)
 
 
+def known(path: str | None) -> dict[str, Policy]:
+    """Those that come with this, and those of a file, which go before them. Raises SectionError."""
+    return shipped() | ({} if path is None else _of_file(path))
+
+
 def of_network(network: Network, default: str | None, path: str | None) -> dict[str, Policy]:
-    """The policy of each section. `path`: a file of further policies, which go before those of the same name."""
-    known = shipped() | ({} if path is None else _of_file(path))
-    return policies.of_sections(known, network.sections.values(), default or policies.DEFAULT)
+    """The policy of each section. `path`: a file of further policies."""
+    return policies.of_sections(known(path), network.sections.values(), default or policies.DEFAULT)
 
 
 def _of_file(path: str) -> dict[str, Policy]:

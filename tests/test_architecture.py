@@ -105,6 +105,7 @@ def test_beam_is_used_by_the_engine_side_alone():
         "policies.py",
         "running.py",
         "secret.py",
+        "stored_records.py",
     }
 
 

@@ -87,6 +87,7 @@ class Reason(StrEnum):
     AMBIGUOUS_TEXT = "ambiguous_text"
     ONE_FINE_A_TRIP = "one_fine_for_the_trip"
     SEEN_ELSEWHERE = "seen_at_two_places_at_once"
+    RECALLED = "recalled"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

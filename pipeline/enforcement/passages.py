@@ -272,7 +272,9 @@ class _Terms(NamedTuple):
     errors: ErrorBudget
 
 
-def _measured(passage: Passage, entry: Sighting, leaving: Sighting, terms: _Terms, *, ambiguous: bool) -> Passage:
+def _measured(
+    passage: Passage, entry: Sighting | None, leaving: Sighting | None, terms: _Terms, *, ambiguous: bool
+) -> Passage:
     distance_m, travel_time_s, basis, errors = terms
     missing = Reason.NO_DISTANCE if distance_m <= 0 else Reason.NO_TRAVEL_TIME if travel_time_s <= 0 else None
     if missing:
@@ -289,3 +291,11 @@ def _measured(passage: Passage, entry: Sighting, leaving: Sighting, terms: _Term
         entry=entry,
         exit=leaving,
     )
+
+
+def measured_by(
+    passage: Passage, distance_m: float, travel_time_s: float, basis: Basis, errors: ErrorBudget
+) -> Passage:
+    """The passage as these terms measure it, where its sightings are no longer known; perhaps it is unmeasurable."""
+    terms = _Terms(distance_m, travel_time_s, basis, errors)
+    return _measured(passage, None, None, terms, ambiguous=passage.ambiguous)

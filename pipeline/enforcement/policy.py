@@ -75,7 +75,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     def is_over(self, counted_kmh: float, limit_kmh: float) -> bool:
         """Whether the counted speed is as far over the limit as the policy asks."""
-        over_kmh = self._over_kmh(counted_kmh, limit_kmh)
+        over_kmh = self.over_kmh(counted_kmh, limit_kmh)
         if over_kmh <= self.more_than_kmh + MARGIN_KMH:
             return False
         least_kmh = self.least_over_kmh(limit_kmh)
@@ -87,10 +87,11 @@ class Policy(msgspec.Struct, frozen=True):
 
     def amount(self, counted_kmh: float, limit_kmh: float) -> float | None:
         """What the policy asks for, in its currency; None where it names nothing."""
-        over_kmh = self._over_kmh(counted_kmh, limit_kmh)
+        over_kmh = self.over_kmh(counted_kmh, limit_kmh)
         return max((band.amount for band in self.amounts if over_kmh > band.more_than_kmh), default=None)
 
-    def _over_kmh(self, counted_kmh: float, limit_kmh: float) -> float:
+    def over_kmh(self, counted_kmh: float, limit_kmh: float) -> float:
+        """How far a counted speed is over the limit that the policy compares it with; negative: below it."""
         return counted_kmh - (limit_kmh if self.fixed_limit_kmh is None else self.fixed_limit_kmh)
 
 

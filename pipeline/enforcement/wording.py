@@ -40,6 +40,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.AMBIGUOUS_TEXT: "the picture shows more than one text that may be the plate",
     Reason.ONE_FINE_A_TRIP: "another section of the same trip stands for it",
     Reason.SEEN_ELSEWHERE: "this plate was seen at two places farther apart than anybody can drive in the time between",
+    Reason.RECALLED: "a limit, a clock or a length was corrected, and with that it was not over the limit",
 }
 
 

@@ -9,8 +9,6 @@ from pipeline import command_lines
 from pipeline.deployment.names import names_and_plan
 from pipeline.provision import remove, standing
 
-YES = "yes"
-
 
 def run(argv: Sequence[str]) -> int:
     """Show what goes, ask, and remove it. Exit status 1 if nothing was removed since nobody said yes."""
@@ -24,15 +22,10 @@ def run(argv: Sequence[str]) -> int:
     if not found:
         print("nothing to remove")
         return 0
-    if not (args.yes or _agreed()):
+    if not (args.yes or command_lines.agreed("remove them for good")):
         print("nothing was removed", file=sys.stderr)
         return 1
     for resource in found:
         remove(resource)
         print(f"removed {resource.kind} {resource.name}", flush=True)
     return 0
-
-
-def _agreed() -> bool:
-    print(f"Type {YES} to remove them for good: ", end="", flush=True)
-    return sys.stdin.readline().strip() == YES
