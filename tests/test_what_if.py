@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from stored_samples import SHIPPED, record, section
 
 from pipeline.enforcement import what_if
-from pipeline.enforcement.model import Basis, Outcome
+from pipeline.enforcement.model import Basis, Outcome, Reason
 from pipeline.enforcement.replay import UntoldError
 from pipeline.enforcement.what_if import Comparison, Effect, Judgement, Standing
 
@@ -31,6 +31,7 @@ def compared(comparison, found, policy):
         (AT_58, "nyc", Effect.FALLS),
         (replace(AT_52, policy="nl", counted_speed=48.9, outcome=Outcome.CLEAR), "edem", Effect.ARISES),
         (UNMEASURABLE, "edem", None),
+        (replace(AT_58, outcome=Outcome.CLEAR, reasons=(Reason.ONE_FINE_A_TRIP,)), "edem", None),
     ],
 )
 def test_difference_of_one_passage(found, policy, effect):

@@ -146,6 +146,7 @@ def withdrawal(fine: Fine, found: Recalled) -> Fine:
         reasons=(Reason.RECALLED,),
         evidence=(),
         packet_url=None,
+        trip=(),
         **msgspec.structs.asdict(found.after),
     )
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from pipeline.enforcement import passages, policy
-from pipeline.enforcement.model import Basis, ErrorBudget, Outcome, Passage, Status
+from pipeline.enforcement.model import Basis, ErrorBudget, Outcome, Passage, Reason, Status
 from pipeline.enforcement.policy import Policy
 from pipeline.enforcement.records import Fine, PassageRecord
 from pipeline.enforcement.times import parse_rfc3339_us
@@ -117,6 +117,11 @@ def decided(passage: Passage, rule: Policy, tolerance_kmh: float) -> Passage:
     if policy.is_suspected(found) and is_too_short(found, rule):
         return replace(found, outcome=Outcome.CLEAR, reasons=(), amount=None, currency="")
     return found
+
+
+def is_stood_for(record: PassageRecord) -> bool:
+    """Whether it was over the limit, and the fine of another passage of its trip stands for it: it is never fined."""
+    return Reason.ONE_FINE_A_TRIP in record.reasons
 
 
 def is_too_short(found: Passage | PassageRecord, rule: Policy) -> bool:

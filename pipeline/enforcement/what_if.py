@@ -79,6 +79,8 @@ def replayed(record: PassageRecord, policy: Policy, tolerance_kmh: float) -> Sta
     """A passage as another policy decides it. Raises UntoldError where its record does not hold what is asked."""
     if record.outcome is Outcome.UNMEASURABLE:
         return Standing(Judgement.UNMEASURABLE, policy.name)
+    if replay.is_stood_for(record):
+        return Standing(Judgement.CLEAR, policy.name)
     return _standing(replay.decided(replay.measured(record), policy, tolerance_kmh))
 
 

@@ -102,7 +102,7 @@ def _clear(stored: Stored, span: Span, correction: Correction, rules: Rules) -> 
     if not stored.has(PassageRecord):
         return f"{'clear':<11} not looked at: no --passages"
     latest = replay.latest_passages(stored.records(PassageRecord, span))
-    clear = [one for one in latest if one.outcome is Outcome.CLEAR]
+    clear = [one for one in latest if one.outcome is Outcome.CLEAR and not replay.is_stood_for(one)]
     counts = Counter(_would_be(one, correction, rules) for one in clear)
     untold = f", {counts['untold']} cannot be told" if counts["untold"] else ""
     return (
