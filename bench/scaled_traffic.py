@@ -183,9 +183,10 @@ class _Ends(NamedTuple):
 
 def _ends(section: tuple[int, ...], time_ms: Numbers, seen: Truths) -> _Ends:
     """Gates in rows, trips in columns."""
-    whole = seen[0] & seen[-1]
+    whole: Truths = seen[0] & seen[-1]
     longest_ms = time_ms[-1] - time_ms[0] + 2 * CLOCK_MS
-    return _Ends(seen.any(axis=0), whole, whole & (36_000 * shortest_mm(section) > LIMIT * longest_ms))
+    over: Truths = whole & (36_000 * shortest_mm(section) > LIMIT * longest_ms)
+    return _Ends(np.logical_or.reduce(seen), whole, over)
 
 
 def _outcomes(sections: list[_Ends]) -> dict[str, int]:
