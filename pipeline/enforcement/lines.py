@@ -104,10 +104,12 @@ def take(places: Places, message: Message, pseudonyms: Pseudonyms) -> tuple[Plai
 def _wires(data: bytes, lines: Sequence[bytes]) -> list[PlainWire]:
     """The objects of lines, joined and apart: read at once where each line is one object.
 
-    A line from brace to brace is one or several, since no plain object holds another, nor a text the end of a line: as
-    many objects as lines are one each.
+    A line that ends in a brace is one object or several, since no plain one holds another, nor a text the end of a
+    line: as many objects as lines are one each.
     """
-    if data.count(b"}\n{") == len(lines) - 1 and data[:1] == b"{" and data[-1:] == b"}":
+    written = np.frombuffer(data, np.uint8)
+    before_ends = written[np.flatnonzero(written == ord("\n")) - 1]
+    if data[:1] == b"{" and data[-1:] == b"}" and (before_ends == ord("}")).all():
         try:
             found = _decode_lines(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

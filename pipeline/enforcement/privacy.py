@@ -18,8 +18,8 @@ from pipeline.enforcement.times import day as day_of
 MIN_SECRET_BYTES = 16
 PSEUDONYM_HEX_DIGITS = 32
 FINGERPRINT_HEX_DIGITS = 16
-MAX_DAYS = 4
-MAX_KNOWN = 65_536
+MAX_DAYS = 32  # passages of one share of the vehicles come from all days of a file
+MAX_KNOWN = 16_384  # of each day
 _DAY_US = 86_400_000_000
 _BLOCK_BYTES = 64  # of SHA-256
 _INNER_PAD, _OUTER_PAD = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
