@@ -12,7 +12,7 @@ from apache_beam.io.range_trackers import OffsetRangeTracker
 from pipeline.enforcement.messages import LINES, MAX_MESSAGE_BYTES
 from pipeline.enforcement.model import Message
 
-BLOCK_BYTES = 4 * 1024 * 1024
+BLOCK_BYTES = 2 * 1024 * 1024
 
 
 class Block(NamedTuple):
