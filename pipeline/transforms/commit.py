@@ -10,7 +10,8 @@ from zlib import crc32
 
 import apache_beam as beam
 from apache_beam.transforms import trigger, window
-from apache_beam.typehints import KV, Tuple
+from apache_beam.typehints import KV
+from apache_beam.typehints import Iterable as Iterables
 from apache_beam.utils.windowed_value import WindowedValue
 
 SHARES = 32
@@ -38,7 +39,7 @@ class Commit(beam.PTransform):
         at_once = {} if results.is_bounded else {"trigger": AT_ONCE, "accumulation_mode": DISCARDING}
         return (
             results
-            | "Key" >> beam.ParDo(_Gather(self._passage_id)).with_output_types(KV[int, Tuple[kind, ...]])
+            | "Key" >> beam.ParDo(_Gather(self._passage_id)).with_output_types(KV[int, Iterables[kind]])
             | "Fire at once" >> beam.WindowInto(window.GlobalWindows(), **at_once)
             | "Group" >> beam.GroupByKey()
             | "Leave windows" >> beam.WindowInto(window.GlobalWindows())
