@@ -7,17 +7,22 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from types import FrameType
+from types import FrameType, MethodType
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult, PipelineRunner
+from apache_beam.transforms import core
 
 from pipeline import conservation, dataflow, earlier_results, job_server
 from pipeline.bounded_runner import BoundedRunner
 from pipeline.local_runner import LocalRunner
 from pipeline.options import Settings
 
+Arguments = tuple[list[str], list[Any]]  # names and default values
+_look: Callable[[Any], Arguments] = core.get_function_args_defaults
+_seen: dict[Any, Arguments] = {}  # by function, of its methods
 NEW_OBJECTS = 50_000  # before the garbage collector looks at them: blocks of data hold thousands that make no cycles
 
 
@@ -29,6 +34,7 @@ def run_pipeline(options: PipelineOptions, settings: Settings, build: Callable[[
         build(pipeline)
         return dataflow.run(pipeline, options)
     output_dir = settings.output_dir or "."
+    core.get_function_args_defaults = _look_once
     earlier = {} if settings.streaming else earlier_results.look(output_dir, settings.input)
     pipeline = beam.Pipeline(runner=_runner(options, streaming=settings.streaming), options=options)
     build(pipeline)
@@ -45,6 +51,17 @@ def run_pipeline(options: PipelineOptions, settings: Settings, build: Callable[[
     line, agree = conservation.account(result, output_dir)
     print(f"python -m pipeline: {line}", file=sys.stderr)
     return 0 if agree else 1
+
+
+def _look_once(function: Any) -> Arguments:  # noqa: ANN401 (any function)
+    """Beam 2.77 looks at the arguments of each method of each step a dozen times while it builds and reads a graph,
+    which takes half a second; they are the same each time."""
+    if not isinstance(function, MethodType):
+        return _look(function)
+    if function.__func__ not in _seen:
+        _seen[function.__func__] = _look(function)
+    names, defaults = _seen[function.__func__]
+    return list(names), list(defaults)
 
 
 def _runner(options: PipelineOptions, *, streaming: bool) -> PipelineRunner:

@@ -15,7 +15,7 @@ from pipeline.enforcement import evidence
 from pipeline.enforcement.model import Case, Passage, Passages
 from pipeline.enforcement.records import Fine, Verdict
 from pipeline.enforcement.sections import Section
-from pipeline.transforms import judge
+from pipeline.transforms import commit, judge
 from pipeline.transforms.commit import SHARES, Commit, by_share
 from pipeline.transforms.judge import Part, passage_id
 
@@ -88,3 +88,14 @@ def test_passages_of_a_large_bundle_are_no_one_element(monkeypatch):
     ]
     assert gathered + [len(one.value.passages) for one in part.finish_bundle()] == [3, 3, 1]
     assert list(part.finish_bundle()) == []
+
+
+def test_results_of_a_large_bundle_are_no_one_element(monkeypatch):
+    monkeypatch.setattr(commit, "TOGETHER", 3)
+    gather = commit._Gather(passage_id)
+    gather.start_bundle()
+    found = [element for _ in range(7) for element in gather.process(VERDICTS[0]) or ()]
+    found += [one.value for one in gather.finish_bundle()]
+    assert [(share, len(results)) for share, results in found] == [(by_share(VERDICTS[0], passage_id)[0], 3)] * 2 + [
+        (by_share(VERDICTS[0], passage_id)[0], 1)
+    ]

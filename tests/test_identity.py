@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.plates import DESIGNS, DIGITS, LETTERS, LETTERS_OF
-from pipeline.enforcement.identity import PLACEHOLDERS, is_identified
+from pipeline.enforcement.identity import PLACEHOLDERS, are_identified, is_identified
 from pipeline.enforcement.plates import LAYOUTS
 
 
@@ -63,3 +63,15 @@ def test_plate_that_a_state_issues_is_never_taken_for_a_placeholder(plate, mark,
     assert DESIGNS.keys() <= LAYOUTS.keys()
     spelt = plate[:3] + mark + plate[3:]
     assert is_identified(spelt.lower() if lower else spelt)
+
+
+SPELT = st.one_of(st.sampled_from(sorted(PLACEHOLDERS)), st.text("0X19aé٣ -?", max_size=6), st.text(max_size=6))
+
+
+@given(st.lists(SPELT, max_size=8))
+def test_many_are_identified_as_each_by_itself(vehicle_ids):
+    assert are_identified(vehicle_ids).tolist() == list(map(is_identified, vehicle_ids))
+
+
+def test_digit_of_one_is_none_of_its_neighbours():
+    assert are_identified(["0000", "A1", "XXXX", "9", "?"]).tolist() == [False, True, False, True, False]

@@ -3,6 +3,7 @@
 import json
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from pipeline.enforcement.model import Message
 from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
 from pipeline.enforcement.records import Rejected, SightingRecord
 from pipeline.enforcement.sections import parse_network
-from pipeline.enforcement.times import NO_TIME, parse_all_us, parse_rfc3339_us
+from pipeline.enforcement.times import NO_TIME, parse_all_us, parse_rfc3339_us, rfc3339, rfc3339_of_all
 
 RECEIVED_US = 1_776_000_000_000_000
 POSITION = 4096
@@ -157,3 +158,46 @@ def test_times_written_alike_are_parsed_at_once(decimals, monkeypatch):
     expected = parse_rfc3339_us(text)
     monkeypatch.setattr("pipeline.enforcement.times.parse_rfc3339_us", None)
     assert parse_all_us([text, text]).tolist() == [expected, expected]
+
+
+MOMENTS = st.datetimes().map(lambda moment: parse_rfc3339_us(moment.isoformat() + "Z"))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(MOMENTS, max_size=8), st.integers(0, 60))
+def test_times_written_at_once_are_those_of_each_by_itself(times_us, n_more):
+    """Few are written one by one, many column by column: days before 1970 and far apart among them."""
+    many = times_us + [RECEIVED_US + 86_399_999_999 * number for number in range(n_more)]
+    assert rfc3339_of_all(many) == list(map(rfc3339, many))
+    assert rfc3339_of_all(np.array(many, np.int64)) == list(map(rfc3339, many))
+
+
+ONE, OTHER = json.dumps(PLAIN).encode(), json.dumps(PLAIN | {"event_id": "f"}).encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\n" + ONE + OTHER,
+        ONE + b"\n\n" + OTHER,
+        ONE + b" " + OTHER + b"\n" + ONE,
+        ONE[:-1] + b'\n,"lane":1}\n' + ONE + OTHER,
+        ONE[:-1] + b',"plate":"}\n{"}\n' + ONE + OTHER,
+        ONE[:-1] + b',"plate":"a}\n' + ONE,
+        ONE + b"\r\n" + OTHER,
+        b"{}\n" + ONE,
+    ],
+)
+def test_objects_that_are_not_one_a_line_are_told_apart(data):
+    """As many objects as lines, or braces at the ends of lines, and yet not one on each."""
+    with pytest.MonkeyPatch.context() as patch:
+        expected, expected_refused = one_by_one(data, patch)
+    found, refused = of_block(data)
+    assert stored(found, IN_CLEAR) == stored(expected, IN_CLEAR)
+    assert refused == expected_refused
+
+
+def test_lines_of_one_object_each_are_decoded_at_once(monkeypatch):
+    monkeypatch.setattr(lines, "_decode", None)
+    found, refused = of_block(ONE + b"\n" + OTHER)
+    assert ([wire.event_id for wire in found.plain.wires], refused) == (["e", "f"], [])

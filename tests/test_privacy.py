@@ -4,11 +4,12 @@ import hashlib
 import hmac
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.enforcement.privacy import Pseudonyms
+from pipeline.enforcement.privacy import MAX_DAYS, Pseudonyms
 
 SECRET = b"0123456789abcdef"
 NOON_US = 1_775_995_200_000_000  # 2026-04-12T12:00:00Z
@@ -58,3 +59,22 @@ def test_pseudonym_hides_any_name(name, time_us):
 def test_many_vehicles_have_different_pseudonyms():
     names = Pseudonyms(SECRET)
     assert len({names.of(f"V{number}", NOON_US) for number in range(5_000)}) == 5_000
+
+
+TIMES = st.integers(NOON_US, NOON_US + 3 * DAY_US) | st.just(NOON_US)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("ABCD"), TIMES), max_size=8), st.sampled_from([SECRET, None]))
+def test_pseudonyms_of_many_are_those_of_each(seen, secret):
+    names, times_us = [name for name, _ in seen], np.array([time_us for _, time_us in seen], np.int64)
+    expected = [Pseudonyms(secret).of(*one) for one in seen]
+    assert Pseudonyms(secret).of_all(names, times_us) == expected
+
+
+def test_pseudonyms_stay_the_same_when_those_of_other_days_were_asked_for():
+    names = Pseudonyms(SECRET)
+    first = names.of("A", NOON_US)
+    for number in range(2 * MAX_DAYS):
+        names.of("A", NOON_US + number * DAY_US)
+    assert names.of("A", NOON_US) == first

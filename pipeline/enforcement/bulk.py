@@ -9,28 +9,29 @@ way a session went is proven by a property test.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.enforcement import alarms, clones, lines, model, passages, policy, records, speed, trips
+from pipeline.enforcement import alarms, lines, model, passages, policy, records, speed, trips
 from pipeline.enforcement.alarms import Alarm
-from pipeline.enforcement.model import Basis, Outcome, Passage, Reason, Sighting, passage_id
+from pipeline.enforcement.decisions import Decisions
+from pipeline.enforcement.model import Basis, Outcome, Passage, Reason, passage_ids
 from pipeline.enforcement.policy import Policy
 from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
 from pipeline.enforcement.records import PassageRecord
-from pipeline.enforcement.sections import Network, Section
+from pipeline.enforcement.rows import Rows, coded
+from pipeline.enforcement.sections import Network
 from pipeline.enforcement.shares import Share
 from pipeline.enforcement.times import rfc3339_of_all
 
 Numbers = npt.NDArray[np.int64]
+Terms = npt.NDArray[np.float64]
 Truths = npt.NDArray[np.bool_]
-NOWHERE = (math.nan, math.nan)
 NO_CAMERA = -1  # of a track, whose section has no surveyed length
 PASSAGES_AT_ONCE = 4000
 
@@ -44,6 +45,8 @@ class Roads:
         self.distance_m = np.array([section.distance_m for section in sections])
         self.shortest_m = np.array([speed.shortest_m(section.distance_m, section.errors) for section in sections])
         self.time_error_s = np.array([section.errors.time_s for section in sections])
+        limits_kmh = [section.limit_kmh + tolerance_kmh for section in sections]
+        self.decisions = Decisions(self.policies, limits_kmh)
         self.exit_number = np.array([len(section.cameras) - 1 for section in sections])
         self.places = places = lines.Places(network)
         number_of = {section_id: number for number, section_id in enumerate(network.sections)}
@@ -62,58 +65,6 @@ class Found(NamedTuple):
     settled: list[PassageRecord]
     suspected: list[Passage]
     alarms: list[Alarm]
-
-
-class _Rows:
-    """The sightings of a share (n), a column each; the plain ones come first."""
-
-    def __init__(self, roads: Roads, shares: Sequence[Share], pseudonyms: Pseudonyms) -> None:
-        self._lines = list(chain.from_iterable(share.lines for share in shares))
-        self._others = [one.sighting for share in shares for one in share.located]
-        ids = (
-            roads.places.numbers[one.sighting.camera_id, one.section_ids] for share in shares for one in share.located
-        )
-        self.places = _joined((share.places for share in shares), ids)
-        self.times_us = _joined((share.times_us for share in shares), (other.time_us for other in self._others))
-        self.vehicle_ids = _chained((share.vehicle_ids for share in shares), (one.vehicle_id for one in self._others))
-        names = (pseudonyms.of(other.vehicle_id, other.time_us) for other in self._others)
-        self.names = _chained((share.names for share in shares), names)
-        self.regions = _chained((share.regions for share in shares), (other.plate_region for other in self._others))
-        self.locations = _chained((share.locations for share in shares), (other.location for other in self._others))
-        self.timed = np.array([True] * len(self._lines) + [other.timed for other in self._others])
-
-    def sighting(self, index: int) -> Sighting:
-        """One of them, whole."""
-        if index >= len(self._lines):
-            return self._others[index - len(self._lines)]
-        return lines.read(self._lines[index], int(self.times_us[index]), self.locations[index])
-
-    def of_vehicles(self, vehicle_ids: Container[str]) -> dict[str, list[Sighting]]:
-        """All sightings of some vehicles, in order of time."""
-        found = defaultdict[str, list[Sighting]](list)
-        for index, vehicle_id in enumerate(self.vehicle_ids):
-            if vehicle_id in vehicle_ids:
-                found[vehicle_id].append(self.sighting(index))
-        return {vehicle_id: passages.in_order(seen) for vehicle_id, seen in found.items()}
-
-    def at_two_places(self, ceiling_kmh: float) -> set[str]:
-        """The vehicles that may have been at two places at once."""
-        timed = np.flatnonzero(self.timed)
-        vehicles, times_us = _coded(self.vehicle_ids)[timed], self.times_us[timed]
-        order = np.lexsort((times_us, vehicles))
-        chosen, vehicle = timed[order], vehicles[order]
-        places = np.array([self.locations[index] or NOWHERE for index in chosen.tolist()]).reshape(-1, 2)
-        far = clones.may_be_impossible(places, times_us[order] / 1_000_000, ceiling_kmh)
-        pairs = np.flatnonzero(far & (np.diff(vehicle) == 0))
-        return {self.vehicle_ids[index] for index in chosen[pairs].tolist()}
-
-
-def _joined(plain: Iterable[bytes], others: Iterable[int]) -> Numbers:
-    return np.concatenate([np.frombuffer(b"".join(plain), np.int64), np.array(list(others), np.int64)])
-
-
-def _chained(plain: Iterable[Iterable[Any]], others: Iterable[Any]) -> list[Any]:
-    return [*chain.from_iterable(plain), *others]
 
 
 class _Seen(NamedTuple):
@@ -143,7 +94,7 @@ def measure(
 ) -> Iterator[Found]:
     """The passages of all sightings of some vehicles. A session ends where its vehicle is unseen for a gap; two
     sightings exactly one gap apart are two sessions."""
-    rows = _Rows(roads, shares, pseudonyms)
+    rows = Rows(roads.places, shares, pseudonyms)
     if not len(rows.places):
         return
     seen = _in_sections(roads, rows)
@@ -160,7 +111,7 @@ def measure(
     yield _together(rows, suspected, rules, pseudonyms)
 
 
-def _together(rows: _Rows, suspected: Sequence[Passage], rules: trips.Rules, pseudonyms: Pseudonyms) -> Found:
+def _together(rows: Rows, suspected: Sequence[Passage], rules: trips.Rules, pseudonyms: Pseudonyms) -> Found:
     """The vehicles of which more must be known than each passage by itself: all that each of them did."""
     found, by_vehicle = Found([], [], []), defaultdict[str, list[Passage]](list)
     for passage in suspected:
@@ -186,9 +137,9 @@ def _parts(which: Truths) -> Iterator[Numbers]:
     return (chosen[start : start + PASSAGES_AT_ONCE] for start in range(0, len(chosen), PASSAGES_AT_ONCE))
 
 
-def _in_sections(roads: Roads, rows: _Rows) -> _Seen:
+def _in_sections(roads: Roads, rows: Rows) -> _Seen:
     """A sighting stands here once for each of its sections."""
-    vehicles, regions = _coded(rows.vehicle_ids), _coded(rows.regions)
+    vehicles, regions = rows.vehicles, coded(rows.regions)
     counts = roads.sections_at[rows.places]
     first = (np.cumsum(roads.sections_at) - roads.sections_at)[rows.places]
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -205,12 +156,6 @@ def _in_sections(roads: Roads, rows: _Rows) -> _Seen:
         regions[row],
         rows.timed[row],
     )
-
-
-def _coded(values: Iterable[Any]) -> Numbers:
-    """For each value its number among the different ones."""
-    known: dict[Any, int] = {}
-    return np.array([known.setdefault(value, len(known)) for value in values], dtype=np.int64)
 
 
 def _cut(roads: Roads, seen: _Seen, gap_us: int) -> _Sessions:
@@ -249,23 +194,38 @@ class _Measures(NamedTuple):
     min_speed_kmh: float
 
 
+class _Terms(NamedTuple):
+    """The same of many sessions, a column each."""
+
+    distance_m: Terms
+    travel_time_s: Terms
+    avg_speed_kmh: Terms
+    min_speed_kmh: Terms
+
+    def of(self, chosen: Truths) -> _Terms:
+        """Those of some sessions."""
+        return _Terms(*(column[chosen] for column in self))
+
+    def rows(self) -> Iterator[_Measures]:
+        """Session by session."""
+        return map(_Measures._make, zip(*(column.tolist() for column in self), strict=True))
+
+
 class _Measuring:
     """Measures sessions of a share, given by the places of their first and last sightings in _Seen."""
 
-    def __init__(self, roads: Roads, rows: _Rows, seen: _Seen, pseudonyms: Pseudonyms) -> None:
+    def __init__(self, roads: Roads, rows: Rows, seen: _Seen, pseudonyms: Pseudonyms) -> None:
         self._roads, self._rows, self._seen, self._pseudonyms = roads, rows, seen, pseudonyms
 
     def whole(self, first: Numbers, last: Numbers) -> Found:
         """Plain sessions from entry to exit."""
-        found = Found([], [], [])
-        for session, terms in zip(self._identified(first, last), self._terms(first, last), strict=True):
-            section, applied = self._roads.sections[session.section], self._roads.policies[session.section]
-            counted_kmh = applied.counted_kmh(terms.min_speed_kmh)
-            if applied.is_over(counted_kmh, section.limit_kmh + self._roads.tolerance_kmh):
-                over = self._over(section, session, terms)
-                self._sort_in(found, policy.decide(over, applied, self._roads.tolerance_kmh))
-            else:
-                found.settled.append(self._clear(section, session, terms, applied.name or None, counted_kmh))
+        section, terms = self._seen.section[first], self._terms(first, last)
+        counted_kmh = self._roads.decisions.counted_kmh(section, terms.min_speed_kmh)
+        over = self._roads.decisions.are_over(section, counted_kmh)
+        clear = ~over
+        measured = zip(self._identified(first[over], last[over]), terms.of(over).rows(), strict=True)
+        found = self._decided((session.section, self._over(session, measures)) for session, measures in measured)
+        found.settled.extend(self._clear(first[clear], last[clear], terms.of(clear), counted_kmh[clear]))
         return found
 
     def half(self, first: Numbers, last: Numbers) -> Found:
@@ -279,47 +239,53 @@ class _Measuring:
 
     def other(self, first: Numbers, last: Numbers) -> Found:
         """Sessions that are looked at one by one."""
-        found = Found([], [], [])
-        for start, end in zip(first.tolist(), (last + 1).tolist(), strict=True):
-            number = self._seen.section[start]
+        return self._decided(self._one_by_one(first, last))
+
+    def _one_by_one(self, first: Numbers, last: Numbers) -> Iterator[tuple[int, Passage]]:
+        numbers = self._seen.section[first].tolist()
+        for number, start, end in zip(numbers, first.tolist(), (last + 1).tolist(), strict=True):
             session = [self._rows.sighting(row) for row in self._seen.row[start:end].tolist()]
             section, vehicle_id = self._roads.sections[number], session[0].vehicle_id
             for passage in passages.measure(section, vehicle_id, session, self._pseudonyms).passages:
-                self._sort_in(found, policy.decide(passage, self._roads.policies[number], self._roads.tolerance_kmh))
-        return found
+                yield number, passage
 
-    def _sort_in(self, found: Found, decided: Passage) -> None:
-        if policy.is_suspected(decided):
-            found.suspected.append(decided)
-        else:
-            found.settled.extend(records.passage_records([decided], self._pseudonyms))
+    def _decided(self, measured: Iterable[tuple[int, Passage]]) -> Found:
+        """Passages with the numbers of their sections."""
+        policies, tolerance_kmh = self._roads.policies, self._roads.tolerance_kmh
+        decided = [policy.decide(passage, policies[number], tolerance_kmh) for number, passage in measured]
+        settled = [passage for passage in decided if not policy.is_suspected(passage)]
+        return Found(records.passage_records(settled, self._pseudonyms), list(filter(policy.is_suspected, decided)), [])
 
     def _identified(self, first: Numbers, last: Numbers) -> Iterator[_Session]:
-        seen, names, sections = self._seen, self._rows.names, self._roads.sections
-        numbers = (seen.section[first], seen.row[first], seen.row[last], last - first + 1, seen.time_us[first])
-        times = (rfc3339_of_all(seen.time_us[first]), rfc3339_of_all(seen.time_us[last]))
-        for section, begins, ends, n, first_us, first_time, last_time in zip(
-            *(column.tolist() for column in numbers), *times, strict=True
-        ):
-            name = names[begins]
-            identity = passage_id(sections[section].section_id, name, first_us)
-            yield _Session(section, begins, ends, n, name, identity, first_time, last_time)
-
-    def _terms(self, first: Numbers, last: Numbers) -> Iterator[_Measures]:
-        roads, number = self._roads, self._seen.section[first]
-        distance_m, travel_time_s = (
-            roads.distance_m[number],
-            (self._seen.time_us[last] - self._seen.time_us[first]) / 1_000_000,
+        """Session by session."""
+        seen, sections = self._seen, self._roads.sections
+        section, begins, first_us = seen.section[first].tolist(), seen.row[first].tolist(), seen.time_us[first]
+        names = [self._rows.names[row] for row in begins]
+        columns = (
+            section,
+            begins,
+            seen.row[last].tolist(),
+            (last - first + 1).tolist(),
+            names,
+            passage_ids([sections[number].section_id for number in section], names, first_us.tolist()),
+            rfc3339_of_all(first_us),
+            rfc3339_of_all(seen.time_us[last]),
         )
-        terms = (
+        return map(_Session._make, zip(*columns, strict=True))
+
+    def _terms(self, first: Numbers, last: Numbers) -> _Terms:
+        roads, number = self._roads, self._seen.section[first]
+        distance_m = roads.distance_m[number]
+        travel_time_s = (self._seen.time_us[last] - self._seen.time_us[first]) / 1_000_000
+        return _Terms(
             distance_m,
             travel_time_s,
             speed.average_speed_kmh(distance_m, travel_time_s),
             speed.average_speed_kmh(roads.shortest_m[number], travel_time_s + roads.time_error_s[number]),
         )
-        return map(_Measures._make, zip(*(term.tolist() for term in terms), strict=True))
 
-    def _over(self, section: Section, session: _Session, terms: _Measures) -> Passage:
+    def _over(self, session: _Session, terms: _Measures) -> Passage:
+        section = self._roads.sections[session.section]
         entry, leaving = self._rows.sighting(session.first), self._rows.sighting(session.last)
         return Passage(
             passage_id=session.passage_id,
@@ -339,35 +305,41 @@ class _Measuring:
             errors=section.errors,
         )
 
-    def _clear(
-        self, section: Section, session: _Session, terms: _Measures, policy_name: str | None, counted_kmh: float
-    ) -> PassageRecord:
+    def _clear(self, first: Numbers, last: Numbers, terms: _Terms, counted_kmh: Terms) -> list[PassageRecord]:
         """By place: names would cost more than the measurement."""
-        return PassageRecord(
-            session.passage_id,
-            1,
-            section.section_id,
-            session.name,
-            session.first_time,
-            session.last_time,
-            terms.distance_m,
-            terms.travel_time_s,
-            terms.avg_speed_kmh,
-            section.limit_kmh,
-            Basis.DISTANCE_TIME,
-            False,
-            Outcome.CLEAR,
-            (),
-            session.n_sightings,
-            self._rows.locations[session.last],
-            model.SCHEMA_VERSION,
-            terms.min_speed_kmh,
-            section.errors.length_m,
-            section.errors.clock_s,
-            section.errors.resolution_s,
-            policy_name,
-            counted_kmh,
-        )
+        locations, sections, policies = self._rows.locations, self._roads.sections, self._roads.policies
+        return [
+            PassageRecord(
+                one.passage_id,
+                1,
+                section.section_id,
+                one.name,
+                one.first_time,
+                one.last_time,
+                measured.distance_m,
+                measured.travel_time_s,
+                measured.avg_speed_kmh,
+                section.limit_kmh,
+                Basis.DISTANCE_TIME,
+                False,
+                Outcome.CLEAR,
+                (),
+                one.n_sightings,
+                locations[one.last],
+                model.SCHEMA_VERSION,
+                measured.min_speed_kmh,
+                errors.length_m,
+                errors.clock_s,
+                errors.resolution_s,
+                policies[one.section].name or None,
+                counted,
+            )
+            for one, measured, counted in zip(
+                self._identified(first, last), terms.rows(), counted_kmh.tolist(), strict=True
+            )
+            for section in (sections[one.section],)
+            for errors in (section.errors,)
+        ]
 
     def _half(self, session: _Session, from_entry: bool, to_exit: bool) -> PassageRecord:
         section = self._roads.sections[session.section]

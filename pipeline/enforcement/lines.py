@@ -7,20 +7,23 @@ say what a plain one must give: that nobody can tell which way a line went is pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, compress
+from collections.abc import Sequence
+from itertools import accumulate, compress, repeat
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.enforcement import messages
-from pipeline.enforcement.identity import is_identified
+from pipeline.enforcement.identity import are_identified
 from pipeline.enforcement.messages import EventId, Id, VehicleClass, Wire, is_image_url
 from pipeline.enforcement.model import Coordinates, Message, Sighting
 from pipeline.enforcement.privacy import Pseudonyms
 from pipeline.enforcement.records import SightingRecord
 from pipeline.enforcement.sections import Network
 from pipeline.enforcement.times import NO_TIME, parse_all_us, rfc3339_of_all
+
+Numbers = npt.NDArray[np.int64]
 
 
 class PlainWire(Wire, forbid_unknown_fields=True, kw_only=True, gc=False):
@@ -32,7 +35,8 @@ class PlainWire(Wire, forbid_unknown_fields=True, kw_only=True, gc=False):
     vehicle_class: VehicleClass | None = None
 
 
-_decode = msgspec.json.Decoder(PlainWire).decode
+_decoder = msgspec.json.Decoder(PlainWire)
+_decode, _decode_lines = _decoder.decode, _decoder.decode_lines
 _NOT_PLAIN = PlainWire(vehicle_id="", event_id="", camera_id="", timestamp="")  # of no camera's place
 
 
@@ -62,44 +66,58 @@ class Places:
         self.section_ids = [section_ids for _, section_ids in found]
         self.locations = [network.cameras[camera] if camera else None for camera, _ in found]
 
-    def of(self, wires: Iterable[PlainWire]) -> list[int]:
+    def of(self, wires: Sequence[PlainWire]) -> Numbers:
         """The numbers of their places (n); -1 where place, vehicle or picture is not known for one."""
-        known = self._of_wire.get
-        return [
-            known((wire.camera_id, wire.radar_id), -1)
-            if is_identified(wire.vehicle_id) and (wire.image_url is None or is_image_url(wire.image_url))
-            else -1
-            for wire in wires
-        ]
+        at = zip([wire.camera_id for wire in wires], [wire.radar_id for wire in wires], strict=True)
+        numbers = np.fromiter(map(self._of_wire.get, at, repeat(-1)), np.int64, len(wires))
+        numbers[~are_identified([wire.vehicle_id for wire in wires])] = -1
+        for index, wire in enumerate(wires):
+            if wire.image_url is not None and not is_image_url(wire.image_url):
+                numbers[index] = -1
+        return numbers
 
 
 def take(places: Places, message: Message, pseudonyms: Pseudonyms) -> tuple[Plain, list[tuple[int, bytes]]]:
     """The plain lines of a message from a file, and the others with their positions in it."""
-    texts = message.data.removesuffix(b"\n").split(b"\n")
-    read = _wires(texts)
-    numbers = np.array(places.of(read))
+    data = message.data.removesuffix(b"\n")
+    texts = data.split(b"\n")
+    wires = _wires(data, texts)
+    numbers = places.of(wires)
     known = np.flatnonzero(numbers >= 0)
     times_us = np.full(len(texts), NO_TIME)
-    times_us[known] = parse_all_us([read[index].timestamp for index in known.tolist()])
+    times_us[known] = parse_all_us([wires[index].timestamp for index in known.tolist()])
     is_plain = (times_us >= messages.EARLIEST_US) & (times_us <= message.received_us + messages.MAX_AHEAD_US)
-    chosen = np.flatnonzero(is_plain)
-    positions = accumulate((len(text) + 1 for text in texts), initial=message.position or 0)
-    others = [] if is_plain.all() else list(compress(zip(positions, texts, strict=False), ~is_plain))
-    wires = [read[index] for index in chosen.tolist()]
-    found_us, at = times_us[chosen].tolist(), numbers[chosen].tolist()
+    others: list[tuple[int, bytes]] = []
+    if not is_plain.all():
+        positions = accumulate((len(text) + 1 for text in texts), initial=message.position or 0)
+        others = list(compress(zip(positions, texts, strict=False), ~is_plain))
+        texts, wires = list(compress(texts, is_plain)), list(compress(wires, is_plain))
+    times_us, at = times_us[is_plain], numbers[is_plain].tolist()
     for wire, number in zip(wires, at, strict=True):
         if wire.location is None:
             wire.location = places.locations[number]
-    names = [pseudonyms.of(wire.vehicle_id, time_us) for wire, time_us in zip(wires, found_us, strict=True)]
+    names = pseudonyms.of_all([wire.vehicle_id for wire in wires], times_us)
     section_ids = [places.section_ids[number] for number in at]
-    return Plain([texts[index] for index in chosen.tolist()], wires, found_us, at, section_ids, names), others
+    return Plain(texts, wires, times_us.tolist(), at, section_ids, names), others
 
 
-def _wires(lines: Sequence[bytes]) -> list[PlainWire]:
-    try:
-        return list(map(_decode, lines))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return [_wire(line) for line in lines]
+def _wires(data: bytes, lines: Sequence[bytes]) -> list[PlainWire]:
+    """The objects of lines, joined and apart: read at once where each line is one object.
+
+    A line that ends in a brace is one object or several, since no plain one holds another, nor a text the end of a
+    line: as many objects as lines are one each.
+    """
+    written = np.frombuffer(data, np.uint8)
+    before_ends = written[np.flatnonzero(written == ord("\n")) - 1]
+    if data[:1] == b"{" and data[-1:] == b"}" and (before_ends == ord("}")).all():
+        try:
+            found = _decode_lines(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
+        else:
+            if len(found) == len(lines):
+                return found
+    return list(map(_wire, lines))
 
 
 def _wire(line: bytes) -> PlainWire:

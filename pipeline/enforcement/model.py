@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
+import numpy as np
 
 from pipeline.enforcement.plates import TextBox
 
@@ -20,6 +22,9 @@ SCHEMA_VERSION = 1
 ID_NAMESPACE = uuid.UUID("6f1b9d3e-0c58-5d0c-9a64-3c6b0f7f5a10")
 _BEGUN = hashlib.sha1(ID_NAMESPACE.bytes, usedforsecurity=False)  # a copy is had faster than a new one
 _VARIANT_OF_RFC_9562 = {f"{digit:x}": f"{8 | digit & 3:x}" for digit in range(16)}
+_VARIANTS = np.zeros(128, np.uint8)
+_VARIANTS[[ord(digit) for digit in _VARIANT_OF_RFC_9562]] = [ord(digit) for digit in _VARIANT_OF_RFC_9562.values()]
+_UUID = b"00000000-0000-5000-0000-000000000000\n"
 
 Coordinates = tuple[float, float]
 
@@ -228,6 +233,29 @@ def passage_id(section_id: str, vehicle: str, first_us: int) -> str:
     `vehicle`: its pseudonym, where there is privacy.
     """
     return _uuid5(f"{len(section_id)}|{section_id}|{vehicle}|{first_us}")
+
+
+def passage_ids(section_ids: Sequence[str], vehicles: Sequence[str], first_us: Sequence[int]) -> list[str]:
+    """The same of many passages (n), faster: what their ids are written as is put together column by column."""
+    begun = {name: _begun(f"{len(name)}|{name}|") for name in set(section_ids)}
+    digests = []
+    for section_id, vehicle, time_us in zip(section_ids, vehicles, first_us, strict=True):
+        one = begun[section_id].copy()
+        one.update(f"{vehicle}|{time_us}".encode())
+        digests.append(one.digest())
+    digits = np.frombuffer(b"".join(digests).hex().encode(), np.uint8).reshape(-1, 40)
+    written = np.empty((len(digests), len(_UUID)), np.uint8)
+    written[:] = np.frombuffer(_UUID, np.uint8)
+    for start, end, digit in ((0, 8, 0), (9, 13, 8), (15, 18, 13), (20, 23, 17), (24, 36, 20)):
+        written[:, start:end] = digits[:, digit : digit + end - start]
+    written[:, 19] = _VARIANTS[digits[:, 16]]
+    return written.tobytes().decode("ascii").split("\n")[:-1]
+
+
+def _begun(text: str) -> hashlib._Hash:
+    begun = _BEGUN.copy()
+    begun.update(text.encode())
+    return begun
 
 
 def fine_id(passage: str) -> str:

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 
 import msgspec
@@ -166,6 +167,7 @@ class _Candidate(msgspec.Struct, frozen=True):
     is_label: bool
 
 
+@lru_cache(maxsize=16_384)  # one case asks for the same few plates again and again
 def normalise(text: str) -> str:
     """The one spelling of a plate: upper case, accents and width folded, nothing but A-Z and 0-9."""
     folded = unicodedata.normalize("NFKD", text).upper()

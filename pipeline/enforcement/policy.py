@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TypeVar
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 from msgspec.structs import replace
 
 from pipeline.enforcement.model import Basis, Outcome, Passage, Reason
 
+Speed = TypeVar("Speed", float, npt.NDArray[np.float64])
 MARGIN_KMH = 1e-6  # far above the rounding of floating point, far below any clock: at the limit is never over it
 IMPLAUSIBLE_KMH = 250.0
 
@@ -21,8 +25,8 @@ class Deduction(msgspec.Struct, frozen=True):
     kmh: float = 0.0
     share: float = 0.0
 
-    def taken_off(self, speed_kmh: float) -> float:
-        """What is left of the speed."""
+    def taken_off(self, speed_kmh: Speed) -> Speed:
+        """What is left of the speed, or of each of many."""
         return speed_kmh - (self.kmh + self.share * speed_kmh)
 
 

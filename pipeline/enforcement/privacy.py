@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
 
 from pipeline.enforcement.times import day as day_of
 
 MIN_SECRET_BYTES = 16
 PSEUDONYM_HEX_DIGITS = 32
 FINGERPRINT_HEX_DIGITS = 16
-MAX_DAYS = 4
-MAX_KNOWN = 65_536
+MAX_DAYS = 32  # passages of one share of the vehicles come from all days of a file
+MAX_KNOWN = 16_384  # of each day
 _DAY_US = 86_400_000_000
 _BLOCK_BYTES = 64  # of SHA-256
 _INNER_PAD, _OUTER_PAD = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
@@ -39,12 +43,26 @@ class Pseudonyms:
         """The pseudonym of `name` on the UTC day of `time_us`."""
         if self._secret is None:
             return name
+        day = self._day(self._secret, time_us)
+        return day.known.get(name) or day.pseudonym(name)
+
+    def of_all(self, names: Sequence[str], times_us: npt.NDArray[np.int64]) -> list[str]:
+        """The pseudonyms of many names (n), each on the day of its time (n): the same, faster where the day is one."""
+        if self._secret is None or not len(names):
+            return list(names)
+        if times_us.min() // _DAY_US != times_us.max() // _DAY_US:
+            return list(map(self.of, names, times_us.tolist()))
+        day = self._day(self._secret, int(times_us[0]))
+        known, pseudonym = day.known.get, day.pseudonym
+        return [known(name) or pseudonym(name) for name in names]
+
+    def _day(self, secret: bytes, time_us: int) -> _Day:
         number = time_us // _DAY_US
         day = self._days.get(number)
         if day is None:
             self._days = dict([*self._days.items()][1 - MAX_DAYS :])
-            day = self._days[number] = _Day(self._secret, day_of(time_us))
-        return day.known.get(name) or day.pseudonym(name)
+            day = self._days[number] = _Day(secret, day_of(time_us))
+        return day
 
 
 class _Day:

@@ -27,12 +27,12 @@ GATHERED_SIGHTINGS = 65_536  # wait in memory for others of their share
 class Share(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Sightings of some vehicles, those in sections: plain ones (n), a column each, and others.
 
-    times_us, places: 64-bit integers, of places their numbers. names, regions, locations: what the lines say, or
-    follows from it, ready for use.
+    lines: one under the other, without an end of the last one. times_us, places: 64-bit integers, of places their
+    numbers. names, regions, locations: what the lines say, or follows from it, ready for use.
     """
 
     located: list[Located]
-    lines: list[bytes] = []
+    lines: bytes = b""
     vehicle_ids: list[str] = []
     names: list[str] = []
     regions: list[str | None] = []
@@ -82,15 +82,17 @@ def share_out(batch: Batch, shares: int = SHARES) -> Iterator[tuple[int, Share]]
     for one in batch.located:
         if one.section_ids:
             located[share_of(one.sighting.vehicle_id, shares)].append(one)
-    found = batch.plain
-    sightings = zip(found.wires, found.section_ids, strict=True)
-    numbers = np.array([share_of(wire.vehicle_id, shares) if places else shares for wire, places in sightings])
+    found, wires = batch.plain, batch.plain.wires
+    ids = [wire.vehicle_id for wire in wires]
+    numbers = np.fromiter(map(crc32, map(str.encode, ids)), np.int64, len(ids)) % shares
+    numbers[[not section_ids for section_ids in found.section_ids]] = shares
     order = np.argsort(numbers, kind="stable")
     bounds = np.searchsorted(numbers[order], np.arange(shares + 1)).tolist()
-    lines, wires, names = _in_order(found.lines, order), _in_order(found.wires, order), _in_order(found.names, order)
-    vehicle_ids, regions = [wire.vehicle_id for wire in wires], [wire.plate_region or None for wire in wires]
-    locations = [wire.location for wire in wires]
     times_us, places = np.array(found.times_us, np.int64)[order], np.array(found.places, np.int64)[order]
+    at = order.tolist()
+    lines, wires = [found.lines[index] for index in at], [wires[index] for index in at]
+    vehicle_ids, names = [ids[index] for index in at], [found.names[index] for index in at]
+    regions, locations = [wire.plate_region or None for wire in wires], [wire.location for wire in wires]
     for share, (start, end) in enumerate(pairwise(bounds)):
         if start < end or share in located:
             part = slice(start, end)
@@ -98,7 +100,7 @@ def share_out(batch: Batch, shares: int = SHARES) -> Iterator[tuple[int, Share]]
                 share,
                 Share(
                     located[share],
-                    lines[part],
+                    b"\n".join(lines[part]),
                     vehicle_ids[part],
                     names[part],
                     regions[part],
@@ -107,10 +109,6 @@ def share_out(batch: Batch, shares: int = SHARES) -> Iterator[tuple[int, Share]]
                     places[part].tobytes(),
                 ),
             )
-
-
-def _in_order(column: Sequence[T], order: Numbers) -> list[T]:
-    return [column[index] for index in order.tolist()]
 
 
 def share_of(vehicle_id: str, shares: int) -> int:

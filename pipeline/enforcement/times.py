@@ -16,6 +16,11 @@ _FORM = b"0000-00-00T00:00:00.000000"
 _WIDTHS = (20, *range(22, 28))  # with Z; without a fraction, or with one to six digits of it
 _FIRST_US = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 NO_TIME = -(2**63)
+_LINE = _FORM + b"Z\n"
+_FEW = 40  # are written out one by one as fast
+_DAY_S = 86_400
+_PLACES = (11, 14, 17, 20, 22, 24)  # in _FORM, of hours, minutes, seconds and the fraction's three pairs
+_PAIRS = np.array([f"{number:02d}".encode() for number in range(100)]).view(np.uint16)  # two digits each
 
 
 def parse_rfc3339_us(text: str) -> int:
@@ -66,9 +71,22 @@ def rfc3339(time_us: int) -> str:
 
 
 def rfc3339_of_all(times_us: Sequence[int] | npt.NDArray[np.int64]) -> list[str]:
-    """The same of many times, faster."""
-    texts: list[str] = np.datetime_as_string(np.array(times_us, np.int64).astype("M8[us]"), timezone="UTC").tolist()
-    return texts
+    """The same of many times (n), faster: each day is written out once, and the digits of its times as columns."""
+    if len(times_us) < _FEW:
+        return [rfc3339(int(time_us)) for time_us in times_us]
+    seconds, fraction_us = np.divmod(np.asarray(times_us, np.int64), 1_000_000)
+    days, of_day_s = np.divmod(seconds, _DAY_S)
+    distinct, which = np.unique(days, return_inverse=True)
+    written = np.empty((len(days), len(_LINE)), np.uint8)
+    written[:] = np.frombuffer(_LINE, np.uint8)
+    dates = np.datetime_as_string(distinct.astype("M8[D]")).astype("S10")
+    written[:, :10] = dates.view(np.uint8).reshape(-1, 10)[which]
+    of_day_s, fraction_us = of_day_s.astype(np.uint32), fraction_us.astype(np.uint32)
+    clock = (of_day_s // 3600, of_day_s // 60 % 60, of_day_s % 60)
+    pairs = (*clock, fraction_us // 10_000, fraction_us // 100 % 100, fraction_us % 100)
+    for place, pair in zip(_PLACES, pairs, strict=True):
+        written[:, place : place + 2] = _PAIRS[pair].view(np.uint8).reshape(-1, 2)
+    return written.tobytes().decode("ascii").split("\n")[:-1]
 
 
 @lru_cache(maxsize=4096)

@@ -254,14 +254,13 @@ class _EncodeBlocks(beam.DoFn):
         self._counts: Counter[str] = Counter()
 
     def process(self, found: Any) -> list[bytes] | None:  # noqa: ANN401 (any output)
-        found_records = self._recorder.records(found)
-        self._records.extend(found_records)
-        self._counts.update(map(self._name_of, found_records))
+        self._records.extend(self._recorder.records(found))
         return [self._block()] if len(self._records) >= BLOCK_LINES else None
 
     def _block(self) -> bytes:
         """Its last line without its end, which the file's writer adds."""
         found, self._records = self._records, []
+        self._counts.update(map(self._name_of, found))
         return self._encode_lines(found)[:-1]
 
     def finish_bundle(self) -> Iterator[WindowedValue]:

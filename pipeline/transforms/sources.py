@@ -13,8 +13,6 @@ from pipeline.options import Settings
 from pipeline.transforms.blocks import BlocksOfLines, message_of_block
 from pipeline.transforms.parquet import SUFFIX, RowsOfParquet
 
-BLOCK_BYTES = 2 * 1024 * 1024
-
 
 class ReadMessages(beam.PTransform):
     """Messages of the subscription, or blocks of lines of the files, which then are messages too (.gz is unpacked, rows
