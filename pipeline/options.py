@@ -14,7 +14,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 from google.api_core.exceptions import GoogleAPIError
 
-from pipeline import command_lines, policies, secret
+from pipeline import command_lines, notices, policies, secret
 from pipeline import option_values as values
 from pipeline.declared_options import (
     DEFAULT_LATENESS,
@@ -71,6 +71,7 @@ class Settings(NamedTuple):
     read_plates: bool
     privacy_secret: secret.Source | None
     signing_key: keys.Source | None = None
+    notices: notices.Source | None = None
 
 
 def parse(argv: Sequence[str]) -> PipelineOptions:
@@ -124,6 +125,7 @@ def check(options: PipelineOptions) -> Settings:
         read_plates=read_plates,
         privacy_secret=_privacy_secret(own),
         signing_key=_signing_key(own, bucket),
+        notices=notices.source(own.notices, network, followed=streaming),
     )
 
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
+from pipeline.enforcement.limits import AppliedLimits
 from pipeline.enforcement.plates import TextBox
 
 SCHEMA_VERSION = 1
@@ -79,6 +80,9 @@ class Reason(StrEnum):
     PLATES_DIFFER = "plates_on_pictures_differ"
     LOW_CONFIDENCE = "low_confidence"
     AMBIGUOUS_TEXT = "ambiguous_text"
+    QUARANTINED = "section_quarantined"
+    LIMIT_NOT_CONFIRMED = "limit_not_confirmed"
+    NOTICES_UNREADABLE = "notices_unreadable"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -136,6 +140,8 @@ class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     length over the longest time within `errors`; `counted_speed_kmh` what the policy makes of it, `amount` what it asks
     for a suspected violation, in `currency`. `outcome` is None while a suspected violation is not decided. `points`:
     all sightings of a radar track while a violation is suspected, since the measurement rests on each of them.
+    `limits`: those that were in force on the way, while a violation is suspected, where `limit_kmh` is not the one that
+    the section always has.
     """
 
     passage_id: str
@@ -163,6 +169,7 @@ class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     amount: float | None = None
     currency: str = ""
     points: tuple[Sighting, ...] = ()
+    limits: AppliedLimits | None = None
 
 
 class Passages(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -38,6 +38,9 @@ REASONS: Mapping[Reason, str] = {
     Reason.PLATES_DIFFER: "the two pictures show different plates",
     Reason.LOW_CONFIDENCE: "the plate was read with too little confidence",
     Reason.AMBIGUOUS_TEXT: "the picture shows more than one text that may be the plate",
+    Reason.QUARANTINED: "whoever answers for the section wants a person to look at its cases of that time",
+    Reason.LIMIT_NOT_CONFIRMED: "what the variable sign showed is not known up to the exit",
+    Reason.NOTICES_UNREADABLE: "some notices about limits could not be read, and may have been about this one",
 }
 
 

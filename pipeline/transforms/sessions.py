@@ -14,8 +14,8 @@ from apache_beam.utils.timestamp import Duration, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 from msgspec.structs import replace
 
-from pipeline import secret
-from pipeline.enforcement import bulk, evidence, passages, policy, revisions
+from pipeline import notices, secret
+from pipeline.enforcement import applied_limit, bulk, evidence, passages, policy, revisions
 from pipeline.enforcement.intake import Batch
 from pipeline.enforcement.model import Outcome, Passage, Passages, Session, Sighting
 from pipeline.enforcement.privacy import IN_CLEAR
@@ -125,13 +125,16 @@ class Measure:
 
     def __init__(self, settings: Settings) -> None:
         self._network, self._policies = settings.network, settings.policies
-        self._roads = bulk.Roads(settings.network, settings.policies, settings.tolerance_kmh)
+        self._notices = settings.notices
+        said = notices.Following(settings.notices).by_section()
+        self._roads = bulk.Roads(settings.network, settings.policies, settings.tolerance_kmh, said)
         self._tolerance_kmh, self._secret_source = settings.tolerance_kmh, settings.privacy_secret
         self._pseudonyms = IN_CLEAR
 
     def setup(self) -> None:
-        """Read the secret, where it is used: it is no part of the graph."""
+        """Read the secret, where it is used: it is no part of the graph. And follow the notices."""
         self._pseudonyms = secret.pseudonyms(self._secret_source)
+        self._following = notices.follow(self._notices)
 
     def session(self, key: Key, sightings: Iterable[Sighting]) -> Session:
         """The session with its passages; suspected ones have no outcome yet."""
@@ -144,6 +147,8 @@ class Measure:
         return bulk.measure(self._roads, list(shares), gap_us, self._pseudonyms)
 
     def _decide(self, passage: Passage) -> Passage:
+        section, said = self._network.sections[passage.section_id], self._following.by_section()
+        passage = applied_limit.with_limit(passage, section, said.get(passage.section_id))
         return policy.decide(passage, self._policies[passage.section_id], self._tolerance_kmh)
 
     def withdrawal(self, passage: Passage) -> Fine:
