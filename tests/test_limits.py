@@ -93,8 +93,8 @@ CHANGES = (
     SignNotice(at("2026-03-02T12:00:00Z"), 60.0),
     SignNotice(at("2026-03-02T12:30:00Z"), 80.0, ("truck",)),
     SignNotice(at("2026-03-02T13:00:00Z"), None),
-    SignNotice(at("2026-03-02T14:00:00Z"), 70.0),
     SignNotice(at("2026-03-02T14:00:00Z"), 90.0),
+    SignNotice(at("2026-03-02T14:00:00Z"), 70.0),
 )
 
 
@@ -210,7 +210,7 @@ def cases(draw: st.DrawFn) -> tuple[Limits, SectionNotices, str | None, int, int
         rules.append(Rule(draw(kmh), draw(some_classes), tuple(days), hours, draw(dates), draw(dates)))
     begin_us = change_us + draw(st.integers(-3 * 3600, 3 * 3600)) * SECOND_US
     end_us = begin_us + draw(st.integers(0, 900)) * SECOND_US
-    times = st.integers(-600, 1200).map(lambda at_s: begin_us + at_s * SECOND_US)
+    times = st.sampled_from([-600, -1, 0, 299, 450, 1200]).map(lambda at_s: begin_us + at_s * SECOND_US)
     signs = draw(st.lists(st.builds(SignNotice, times, st.none() | kmh, some_classes), max_size=4))
     notices = SectionNotices("s", tuple(sorted(signs, key=lambda sign: sign.from_us)))
     return Limits(tuple(rules), zone), notices, draw(st.none() | st.sampled_from(CLASSES)), begin_us, end_us
