@@ -1,6 +1,8 @@
 """Session windows on a stream: on time, out of order, late, twice; and the same sessions as the files give."""
 
+import itertools
 import random
+import sys
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
@@ -12,13 +14,14 @@ from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
-from pipeline import options
+from pipeline import notices, options
 from pipeline.enforcement.intake import Batch, Intake, Located
 from pipeline.enforcement.model import Message, Outcome, Passage, Passages, Reason, Sighting
 from pipeline.enforcement.policy import is_suspected
 from pipeline.enforcement.privacy import IN_CLEAR
 from pipeline.enforcement.records import Fine, PassageRecord, PassageRecords, Rejected, passage_records
 from pipeline.enforcement.sections import Network, Section
+from pipeline.enforcement.times import rfc3339
 from pipeline.options import Settings
 from pipeline.transforms.coders import StructCoder
 from pipeline.transforms.intake import DecodeSightings
@@ -289,3 +292,39 @@ def test_log_of_rejected_messages_names_nobody(caplog):
         log_rejected(one)
     assert "rejected at decode: invalid_field, field plate" in caplog.text
     assert "HTT9066" not in caplog.text
+
+
+# --- notices that come while the job runs
+
+
+def test_notice_that_comes_while_the_job_runs_counts_for_what_follows(tmp_path, monkeypatch):
+    """The first vehicle is decided before there is any; what it leaves behind is known of the next ones."""
+    path = tmp_path / "notices.ndjson"
+    path.write_text("")
+    lines = {
+        "A": f'{{"section_id": "s", "from": "{rfc3339((T0_S + 990) * 1_000_000)}", "limit": "80 km/h"}}',
+        "B": f'{{"section_id": "s", "from": "{rfc3339((T0_S + 1_990) * 1_000_000)}", "quarantine": "works"}}',
+        "C": "nonsense",
+    }
+    now = itertools.count(0, 10)
+    made = notices.source(str(path), NETWORK, followed=True)
+    following = notices.Following(made, lambda: float(next(now)))
+    monkeypatch.setattr(notices, "follow", lambda _source: following)
+
+    def note_and_write(element: object) -> None:
+        noted.append(element)
+        passage = element.passages[0] if isinstance(element, Passages) else element
+        with path.open("a") as out:
+            out.write(lines.get(passage.vehicle_id, "") + "\n")
+
+    monkeypatch.setattr(sys.modules[__name__], "note", note_and_write)
+    stream = Stream()
+    for vehicle, at_s, travel_s in (("A", 0, 30), ("B", 1_000, 30), ("C", 2_000, 10), ("D", 3_000, 10)):
+        stream = stream.arrive(seen(0, at_s, vehicle), seen(1, at_s + travel_s, vehicle)).watermark(at_s + 500)
+    found = stream.changes(settings()._replace(notices=made))
+    assert [(one.vehicle_id, one.limit_kmh, one.outcome, one.reasons) for one in found] == [
+        ("A", 40.0, None, ()),
+        ("B", 80.0, Outcome.CLEAR, ()),
+        ("C", 80.0, None, (Reason.QUARANTINED,)),
+        ("D", 80.0, None, (Reason.QUARANTINED, Reason.NOTICES_UNREADABLE)),
+    ]
