@@ -71,6 +71,11 @@ def source(place: str | None, network: Network, *, followed: bool) -> Source | N
     return Source(place, notices.condensed(told), tuple(network.sections), variable_ids, followed)
 
 
+def at_start(found: Source | None) -> BySection:
+    """What they said when the run was started, which is all that a run from files asks for."""
+    return notices.by_section(found.at_start if found else ())
+
+
 @cache
 def follow(found: Source | None) -> Following:
     """The same for all threads of a process."""

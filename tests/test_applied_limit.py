@@ -114,6 +114,14 @@ def test_variable_sign_must_be_known_up_to_the_exit():
     assert reasons(SECTION, sign((0, 30.0)), seen) == (), "others need no confirmation"
 
 
+@pytest.mark.parametrize("section", [VARIABLE, RULED, SECTION])
+def test_confirmation_that_moves_on_makes_no_other_passage(section):
+    """Or a sighting that is repeated later would take a fine back."""
+    seen = reads()
+    first, later = (replace(known(seen), confirmed_until_us=seen[1].time_us + more_us) for more_us in (10**6, 10**9))
+    assert measured(seen, section, first) == measured(seen, section, later)
+
+
 @pytest.mark.parametrize(
     ("begin_s", "end_s", "quarantined"),
     [(-100, -11, False), (-100, -10, True), (5, 6, True), (31, None, True), (33, None, False), (-100, None, True)],

@@ -1,7 +1,12 @@
 """Limits of a section file that depend on class, hour and date: what is read, and what each mistake says."""
 
+import re
+from pathlib import Path
+from textwrap import dedent
+
 import pytest
 
+from pipeline.enforcement import notices
 from pipeline.enforcement.limits import Limits, Rule
 from pipeline.enforcement.model import ErrorBudget
 from pipeline.enforcement.sections import Section, parse_network
@@ -187,3 +192,18 @@ def test_section_must_resolve_its_highest_limit():
     assert found.errors == ErrorBudget(0.0, 1.2, 0.0)
     with pytest.raises(SectionError, match=r"cannot prove that 143\.0 km/h is over the limit, 130\.0 km/h"):
         section(BASE, "{limit: 130 km/h, classes: car}", head=clocks)
+
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_example_of_the_readme_is_a_section_file():
+    (example,) = re.findall(r"\n(    time_zone: .*?)\n\n", README, re.DOTALL)
+    found = parse_network(HEAD.replace("G1", "S1").replace("G2", "S2") + dedent(example)).sections["school"]
+    assert [rule.limit_kmh for rule in found.limits.rules] == [50.0, 40.0, 30.0]
+
+
+def test_notices_of_the_readme_are_notices():
+    lines = re.findall(r"\n    (\{\"section_id\": .*)", README)
+    found, problems = notices.read("\n".join(lines).encode(), {"A1-km12", "school"})
+    assert (len(found), problems) == (6, [])

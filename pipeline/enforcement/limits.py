@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from pipeline.enforcement.times import parse_rfc3339_us
 
@@ -92,13 +93,17 @@ class SectionNotices(msgspec.Struct, frozen=True, gc=False):
     unread: bool = False
 
     def bearing(self, from_us: int, to_us: int) -> SectionNotices:
-        """Those alone that say anything of this span of time, which says all that they say of it."""
+        """Those alone that say anything of this span of time, and no more than they say of it.
+
+        A confirmation that goes on moving changes nothing of what is past.
+        """
         first_us = min(_newest_us(self.signs, one, from_us) for one in CLASSES)
+        confirmed_us = self.confirmed_until_us
         return SectionNotices(
             self.section_id,
             tuple(sign for sign in self.signs if first_us <= sign.from_us <= to_us),
             tuple(one for one in self.quarantines if one.from_us <= to_us and from_us <= (one.until_us or to_us)),
-            self.confirmed_until_us,
+            None if confirmed_us is None else min(confirmed_us, to_us),
             self.unread,
         )
 
@@ -140,11 +145,13 @@ def most_favourable(
     with the highest limit counts.
     """
     notices = notices.bearing(from_us, to_us)
+    if not limits.variable:  # nobody asks for it, and it must not make a passage another one
+        notices = replace(notices, confirmed_until_us=None)
     signs = _Signs(limits, constant_kmh, notices.signs)
     classes = signs.classes() if vehicle_class is None else (vehicle_class,)
     steps: list[Step] = []
     for time_us in signs.instants_us(from_us, to_us):
-        shown = max((signs.at(time_us, one) for one in classes), key=_limit_kmh)
+        shown = signs.at(time_us, classes)
         if not steps or shown != (steps[-1].limit_kmh, steps[-1].rule, steps[-1].notice_us):
             steps.append(Step(time_us, *shown))
     return AppliedLimits(from_us, to_us, vehicle_class, tuple(steps), notices)
@@ -182,24 +189,32 @@ class _Signs:
             )
         return sorted(time_us for time_us in found if from_us <= time_us <= to_us)
 
-    def at(self, time_us: int, vehicle_class: str) -> _Shown:
-        """What they show to this class. Of notices from the same time the one with the highest limit counts."""
-        newest = [sign for sign in self._signs if sign.from_us <= time_us and _is_for(sign.classes, vehicle_class)]
-        shown = [
-            self._by_rule(time_us, vehicle_class) if sign.limit_kmh is None else (sign.limit_kmh, 0, sign.from_us)
-            for sign in newest
-            if sign.from_us == newest[-1].from_us
-        ]
-        return max(shown, key=_limit_kmh) if shown else self._by_rule(time_us, vehicle_class)
-
-    def _by_rule(self, time_us: int, vehicle_class: str) -> _Shown:
-        """The highest limit of all readings of the clock; should a rule hold in none of them, the highest there is."""
+    def at(self, time_us: int, classes: Iterable[str]) -> _Shown:
+        """What they show at most to any of these classes."""
         readings = readings_us(time_us, self._zone) if self._by_clock else (time_us,)
-        found = (self._last_of(time_us, reading_us, vehicle_class) for reading_us in readings)
+        return max((self._to(one, time_us, readings) for one in classes), key=_limit_kmh)
+
+    def _to(self, vehicle_class: str, time_us: int, readings: Sequence[int]) -> _Shown:
+        """Of notices from the same time the one with the highest limit counts."""
+        newest = [sign for sign in self._signs if sign.from_us <= time_us and _is_for(sign.classes, vehicle_class)]
+        if not newest:
+            return self._by_rule(vehicle_class, time_us, readings)
+        equal = (sign for sign in newest if sign.from_us == newest[-1].from_us)
+        shown = (
+            self._by_rule(vehicle_class, time_us, readings)
+            if sign.limit_kmh is None
+            else (sign.limit_kmh, 0, sign.from_us)
+            for sign in equal
+        )
+        return max(shown, key=_limit_kmh)
+
+    def _by_rule(self, vehicle_class: str, time_us: int, readings: Sequence[int]) -> _Shown:
+        """The highest limit of all readings of the clock; should a rule hold in none of them, the highest there is."""
+        found = [self._last_of(vehicle_class, time_us, reading_us) for reading_us in readings]
         known = [shown for shown in found if shown is not None]
         return max(known or [(rule.limit_kmh, number, None) for rule, number in self._rules], key=_limit_kmh)
 
-    def _last_of(self, time_us: int, local_us: int, vehicle_class: str) -> _Shown | None:
+    def _last_of(self, vehicle_class: str, time_us: int, local_us: int) -> _Shown | None:
         """Of the rules that hold the last one listed counts."""
         holding = (one for one in self._rules if _holds(one[0], time_us, local_us, vehicle_class))
         return next(((rule.limit_kmh, number, None) for rule, number in holding), None)

@@ -126,7 +126,7 @@ class Measure:
     def __init__(self, settings: Settings) -> None:
         self._network, self._policies = settings.network, settings.policies
         self._notices = settings.notices
-        said = notices.Following(settings.notices).by_section()
+        said = notices.at_start(settings.notices)
         self._roads = bulk.Roads(settings.network, settings.policies, settings.tolerance_kmh, said)
         self._tolerance_kmh, self._secret_source = settings.tolerance_kmh, settings.privacy_secret
         self._pseudonyms = IN_CLEAR
