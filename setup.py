@@ -19,6 +19,7 @@ setup(
         "pillow>=12,<13",
         "pyyaml>=6,<7",
         "reportlab>=5,<6",
+        "tzdata>=2025.2",
     ],
     extras_require={
         "local": [

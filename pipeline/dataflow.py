@@ -48,7 +48,7 @@ def check(options: PipelineOptions) -> None:
     _check_cloud(options)
     _check_code(options)
     _check_mode(options)
-    for option, place in (("--input", own.input), ("--output_dir", own.output_dir)):
+    for option, place in (("--input", own.input), ("--output_dir", own.output_dir), ("--notices", own.notices)):
         if place and not place.startswith("gs://"):
             raise OptionError(
                 f"{option}: found {place}; allowed with --runner=DataflowRunner: gs://BUCKET/..., since the files of "

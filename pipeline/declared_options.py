@@ -82,6 +82,11 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 def _add_roads(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("roads")
     group.add_argument("--sections", help="section file (YAML), local or gs://")
+    group.add_argument(
+        "--notices",
+        help="file (JSON lines), local or gs://, with what variable signs show, and sections whose cases are for a "
+        "person; followed while the job runs",
+    )
     group.add_argument("--radar_id", help="section of sightings that name neither a camera nor a section")
     group.add_argument("--speed_limit", help=f"limit without --sections. Default: {DEFAULT_LIMIT}")
     group.add_argument("--policy", help="policy of sections that name none: edem (default), nyc, nl, ch, at, it, ...")

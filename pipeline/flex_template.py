@@ -55,6 +55,7 @@ FORMS: Mapping[str, Form] = {
     "allowed_lateness": Form("Allowed lateness", regex=_DURATION, default=DEFAULT_LATENESS),
     "dataset": Form("BigQuery dataset", regex=f"^({_PROJECT}[.:])?[A-Za-z0-9_]+$"),
     "sections": Form("Section file", regex=f"{GCS_FILE}|^/template/[a-z_]+[.]yaml$"),
+    "notices": Form("File of notices", regex=GCS_FILE),
     "radar_id": Form("Section of sightings without camera", regex=_SECTION),
     "speed_limit": Form("Limit without section file", regex=_SPEED),
     "policy": Form("Policy", regex="^[A-Za-z0-9_.-]{1,64}$"),

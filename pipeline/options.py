@@ -14,7 +14,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 from google.api_core.exceptions import GoogleAPIError
 
-from pipeline import command_lines, policies, secret
+from pipeline import command_lines, notices, policies, secret
 from pipeline import option_values as values
 from pipeline.declared_options import (
     DEFAULT_LATENESS,
@@ -77,6 +77,7 @@ class Settings(NamedTuple):
     privacy_secret: secret.Source | None
     signing_key: keys.Source | None = None
     shares: int = SHARES
+    notices: notices.Source | None = None
 
 
 def parse(argv: Sequence[str]) -> PipelineOptions:
@@ -107,7 +108,7 @@ def check(options: PipelineOptions) -> Settings:
         DEFAULT_LATENESS if own.allowed_lateness is None else own.allowed_lateness, "--allowed_lateness"
     )
     read_plates, bucket = _proof(own, project, streaming=streaming)
-    source = _input(own, project, streaming=streaming)
+    topics, source = _topics(own, project), _input(own, project, streaming=streaming)
     return Settings(
         network=network,
         intake=Intake(network, own.radar_id, round(lateness_s * 1e6) if streaming else None),
@@ -120,7 +121,7 @@ def check(options: PipelineOptions) -> Settings:
         input=source,
         received_us=time.time_ns() // 1000,
         output_dir=None if streaming else _output_dir(own.output_dir),
-        **_topics(own, project),
+        **topics,
         publish_all=own.publish_all,
         timestamp_attribute=own.timestamp_attribute or None,
         id_attribute=own.id_attribute or None,
@@ -131,6 +132,7 @@ def check(options: PipelineOptions) -> Settings:
         privacy_secret=_privacy_secret(own),
         signing_key=_signing_key(own, bucket),
         shares=SHARES if streaming else shares_for(sightings_at_most(source)),
+        notices=notices.source(own.notices, network, followed=streaming),
     )
 
 

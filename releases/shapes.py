@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 from google.cloud.bigquery import SchemaField
 
-from pipeline.enforcement import alarms, intake, lines, model, records, revisions, shares
+from pipeline.enforcement import alarms, intake, limits, lines, model, records, revisions, shares
 from pipeline.warehouse import columns, tables
 
 MODULES = (
+    limits,
     model,
     lines,
     intake,

@@ -9,7 +9,8 @@ from PIL import Image
 from signing_samples import KEY
 
 from pipeline import policies
-from pipeline.enforcement import evidence, passages, policy
+from pipeline.enforcement import applied_limit, evidence, passages, policy
+from pipeline.enforcement.limits import SectionNotices
 from pipeline.enforcement.manifest import digest
 from pipeline.enforcement.model import Case, ErrorBudget, Sighting
 from pipeline.enforcement.packet import Rules, Versions
@@ -60,10 +61,11 @@ def reads(travel_us: int = 31_500_000, vehicle_id: str = PLATE, **more: object) 
     )
 
 
-def suspected(sightings: tuple[Sighting, ...], under: Rules) -> Case:
+def suspected(sightings: tuple[Sighting, ...], under: Rules, notices: SectionNotices | None = None) -> Case:
     """The case as it is after its pictures were kept, none of them read."""
     (found,) = passages.measure(under.section, sightings[0].vehicle_id, sightings).passages
-    decided = policy.decide(found, under.policy, under.tolerance_kmh)
+    limited = applied_limit.with_limit(found, under.section, notices)
+    decided = policy.decide(limited, under.policy, under.tolerance_kmh)
     assert policy.is_suspected(decided), decided
     shown = evidence.sightings_to_show(decided)
     pictures = [
@@ -78,9 +80,10 @@ def verdict(
     under: Rules | None = None,
     *,
     read: tuple[TextBox, ...] | None = words(),
+    notices: SectionNotices | None = None,
 ) -> Verdict:
     """A fine, unless something speaks against it: the exit's picture was read."""
-    case = suspected(sightings or reads(), under or rules())
+    case = suspected(sightings or reads(), under or rules(), notices)
     case = evidence.with_failed_reading(case, 0) if read is None else evidence.with_reading(case, 0, read)
     return Verdict(*evidence.judge(case, (under or rules()).section), case.pictures)
 

@@ -46,6 +46,7 @@ DOMAIN_MAY_IMPORT = {
     "uuid",
     "yaml",
     "zlib",
+    "zoneinfo",  # the clocks of all places: a table, though it is read from files
 }
 IMPURE_CALLS = {"now", "utcnow", "today", "getenv", "urandom", "uuid1", "uuid4", "open", "input", "print"}
 

@@ -464,3 +464,96 @@ def test_interrupted_run_says_so_and_leaves_no_results():
     assert process.returncode == 130
     assert told.splitlines()[-1] == "python -m pipeline: interrupted; nothing more is written"
     assert not list(Path("out").glob("*.ndjson"))
+
+
+# --- limits that are not always the same
+
+RULED = """
+time_zone: Europe/Vienna
+cameras:
+  G1: {location: [40.7400, -73.9900]}
+  G2: {location: [40.7431, -73.9877]}
+  G3: {location: [40.7486, -73.9835]}
+sections:
+  - id: rules
+    cameras: [G1, G2]
+    length_m: [400]
+    limit:
+      - {limit: 60 km/h}
+      - {limit: 40 km/h, classes: [truck, bus]}
+      - {limit: 30 km/h, days: [sun], hours: "15:30-16:00"}
+  - {id: sign, cameras: [G2, G3], length_m: [800], limit: 50 km/h, variable_limit: yes}
+"""  # T0_S is Sunday, 12 April 2026, 13:20 UTC, 15:20 in Vienna
+NOTICES = """
+{"section_id": "sign", "from": "2026-04-12T13:30:00Z", "limit": null}
+{"section_id": "sign", "from": "2026-04-12T13:25:00Z", "limit": "80 km/h"}
+{"section_id": "sign", "confirmed_until": "2026-04-12T13:45:00Z"}
+{"section_id": "sign", "from": "2026-04-12T13:40:00Z", "quarantine": "works", "until": "2026-04-12T13:42:00Z"}
+"""
+
+
+def way(vehicle_id: str, at_s: float, speed_kmh: float, cameras: tuple[int, int], **fields: object) -> list[bytes]:
+    leg_m = 400 if cameras == (1, 2) else 800
+    times = (at_s, round(at_s + leg_m * 3.6 / speed_kmh, 3))
+    return [line(vehicle_id, camera, time_s, **fields) for camera, time_s in zip(cameras, times, strict=True)]
+
+
+def test_limit_that_applies_is_that_of_class_hour_and_sign():
+    Path("sections.yaml").write_text(RULED)
+    Path("notices.ndjson").write_text(NOTICES)
+    first, second = (1, 2), (2, 3)
+    traffic = [
+        *way("CAR", 0, 55, first, vehicle_class="car"),
+        *way("TRUCK", 0, 55, first, vehicle_class="truck"),
+        *way("NOCLASS", 0, 55, first),
+        *way("SCHOOL", 700, 55, first, vehicle_class="car"),
+        *way("LOWERED", 595, 55, first, vehicle_class="car"),  # 30 km/h from 600 s on
+        *way("SIGN", 320, 75, second),
+        *way("RAISED", 270, 75, second),  # to 80 at 300 s
+        *way("ENDED", 620, 75, second),
+        *way("QUARANTINED", 1_200, 75, second),
+        *way("UNCONFIRMED", 1_490, 75, second),
+    ]
+    Path("in.ndjson").write_bytes(b"\n".join(traffic) + b"\n")
+    found = run("--notices=notices.ndjson", "--privacy=off")
+    assert {one["vehicle_id"]: (one["limit_kmh"], one["outcome"]) for one in found.passages if one["avg_speed"]} == {
+        "CAR": (60.0, "clear"),
+        "TRUCK": (40.0, "review"),
+        "NOCLASS": (60.0, "clear"),
+        "SCHOOL": (30.0, "review"),
+        "LOWERED": (60.0, "clear"),
+        "SIGN": (80.0, "clear"),
+        "RAISED": (80.0, "clear"),
+        "ENDED": (50.0, "review"),
+        "QUARANTINED": (50.0, "review"),
+        "UNCONFIRMED": (50.0, "review"),
+    }
+    assert {one["vehicle_id"]: one["reasons"] for one in found.fines} == {
+        "TRUCK": ["plates_not_read"],
+        "SCHOOL": ["plates_not_read"],
+        "ENDED": ["plates_not_read"],
+        "QUARANTINED": ["section_quarantined", "plates_not_read"],
+        "UNCONFIRMED": ["limit_not_confirmed", "plates_not_read"],
+    }
+    assert {one["limit_kmh"] for one in found.passages if not one["avg_speed"]} <= {30.0, 40.0, 50.0, 60.0, 80.0}
+
+
+@pytest.mark.parametrize(
+    ("notices", "says"),
+    [
+        (None, "--notices: absent; needed for section sign, which has variable_limit: yes"),
+        ("nonsense", "--notices notices.ndjson: line 1: JSON is malformed"),
+        (
+            '{"section_id": "sing", "confirmed_until": "2026-04-12T13:45:00Z"}',
+            "section_id: found 'sing'; allowed: a se",
+        ),
+    ],
+)
+def test_notices_that_are_none_are_told_before_the_start(notices, says, capfd):
+    Path("sections.yaml").write_text(RULED)
+    Path("in.ndjson").write_bytes(b"\n")
+    if notices is not None:
+        Path("notices.ndjson").write_text(notices)
+    given = () if notices is None else ("--notices=notices.ndjson",)
+    assert main(["--input=in.ndjson", "--output_dir=out", "--sections=sections.yaml", *given]) == 2
+    assert says in capfd.readouterr().err

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.enforcement import alarms, bulk, passages, policy, records, trips
+from pipeline.enforcement import alarms, applied_limit, bulk, passages, policy, records, trips
 from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.intake import Batch, Intake, Located
+from pipeline.enforcement.limits import Limits, Quarantine, Rule, SectionNotices, SignNotice
 from pipeline.enforcement.model import ErrorBudget, Message, Passage, Sighting
 from pipeline.enforcement.policy import Deduction, Least, Policy
 from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
@@ -25,6 +26,7 @@ GAP_US = 60 * SECOND_US
 # Over, at and within the tolerance of the limits of 400 m at 40 km/h, and of 733.3 m at 60 km/h in one or two legs.
 NEAR_LIMITS_US = [round(at_s * SECOND_US) for at_s in (20, 22, 25, 34, 34.7, 35, 36, 37, 43, 44, 46)]
 TOLERANCE_KMH = 1.5
+RULED = Limits((Rule(60.0), Rule(40.0, hours=("13:21-13:24",)), Rule(30.0, ("truck",))), "UTC", variable=True)
 SECTIONS = {
     section.section_id: section
     for section in (
@@ -33,6 +35,8 @@ SECTIONS = {
         Section("chain", 60.0, cameras=("G0", "G1", "G2"), length_m=(400.0, 333.3), errors=ErrorBudget(1.5, 0.02, 0.1)),
         Section("short", 30.0, cameras=("G1", "G2"), length_m=(1.0,), errors=ErrorBudget(2.0)),
         Section("track", 40.0),
+        Section("ruled", 60.0, cameras=("G0", "G1"), length_m=(400.0,), limits=RULED),
+        Section("signed", 40.0, cameras=("G0", "G2"), length_m=(733.3,)),
     )
 }
 SECTIONS_OF = {
@@ -43,7 +47,15 @@ PLACES = {"G0": (40.700, -73.900), "G1": (40.703, -73.902), "G2": (40.706, -73.9
 NETWORK = Network(PLACES, SECTIONS, SECTIONS_OF)
 ROUNDS = Policy("rounds", rounds=True, deductions=(Deduction(kmh=5.0),), least=(Least(4.0),), more_than_kmh=0.5)
 POLICIES = dict.fromkeys(SECTIONS, Policy("plain")) | {"chain": ROUNDS, "back": Policy("")}
-ROADS = bulk.Roads(NETWORK, POLICIES, TOLERANCE_KMH)
+NOTICES = {
+    "ruled": SectionNotices("ruled", confirmed_until_us=T0_US + 200 * SECOND_US),
+    "signed": SectionNotices(
+        "signed",
+        (SignNotice(T0_US + 50 * SECOND_US, 70.0), SignNotice(T0_US + 150 * SECOND_US, 50.0, ("truck", "car"))),
+        (Quarantine(T0_US + 100 * SECOND_US, T0_US + 160 * SECOND_US, "works"),),
+    ),
+}
+ROADS = bulk.Roads(NETWORK, POLICIES, TOLERANCE_KMH, NOTICES)
 INTAKE = Intake(NETWORK)
 RULES = trips.Rules(POLICIES, GAP_US)
 Found = tuple[list[PassageRecord], list[Passage], list[Alarm]]
@@ -62,7 +74,11 @@ def one_by_one(found: list[Located], pseudonyms: Pseudonyms) -> Found:
     for vehicle_id, sightings in of_vehicle.items():
         for session in sessions_of(sightings):
             own = [
-                policy.decide(passage, POLICIES[section_id], TOLERANCE_KMH)
+                policy.decide(
+                    applied_limit.with_limit(passage, SECTIONS[section_id], NOTICES.get(section_id)),
+                    POLICIES[section_id],
+                    TOLERANCE_KMH,
+                )
                 for (section_id, driver), seen in keyed.items()
                 if driver == vehicle_id
                 for part in sessions_of(seen)
@@ -102,7 +118,10 @@ def of_lines(found: list[Located], pseudonyms: Pseudonyms) -> Batch:
 
 def line_of(located: Located) -> dict[str, object]:
     sighting, all_of_camera = located.sighting, SECTIONS_OF[located.sighting.camera_id or ""]
-    told = {name: getattr(sighting, name) for name in ("event_id", "vehicle_id", "camera_id", "plate_region")}
+    told = {
+        name: getattr(sighting, name)
+        for name in ("event_id", "vehicle_id", "camera_id", "plate_region", "vehicle_class")
+    }
     told["radar_id"] = None if located.section_ids == all_of_camera else located.section_ids[0]
     return told | {"timestamp": rfc3339(sighting.time_us)}
 
@@ -134,12 +153,14 @@ def traffic(draw: st.DrawFn) -> list[Located]:
     for vehicle in draw(st.lists(st.sampled_from("ABC"), min_size=1, max_size=6)):
         at_us = T0_US + draw(st.integers(0, 300)) * SECOND_US
         region = draw(st.sampled_from([None, "US-NY", "US-NJ"]))
+        kind = draw(st.sampled_from([None, "car", "truck", "other"]))
         for camera in draw(
             st.sampled_from([("G0", "G1"), ("G0", "G1", "G2"), ("G1", "G2"), ("G0", "G2"), ("G1", "G0")])
         ):
             fields = {
                 "timed": draw(st.sampled_from([True] * 9 + [False])),
                 "plate_region": draw(st.sampled_from([region] * 9 + ["US-NY"])),
+                "vehicle_class": draw(st.sampled_from([kind] * 9 + ["car"])),
             }
             names = SECTIONS_OF[camera]
             of = draw(st.sampled_from([names] * 5 + [names[:1]]))
@@ -227,6 +248,14 @@ def test_speeds_are_the_same_to_the_last_bit(last):
     assert (settled, suspected, raised) == one_by_one(found, IN_CLEAR)
     assert all(type(record.avg_speed) in (float, type(None)) for record in settled)
     assert all(type(passage.avg_speed_kmh) is float for passage in suspected)
+
+
+@pytest.mark.parametrize(("at_s", "limit_kmh"), [(0, 40.0), (58, 70.0), (250, 70.0)])
+def test_limit_that_applies_is_that_of_the_time(at_s, limit_kmh):
+    seen = [Located(located(camera, at_s + leg_s).sighting, ("signed",)) for camera, leg_s in (("G0", 0), ("G2", 20))]
+    _, (passage,), _ = at_once([of_lines(seen, IN_CLEAR)])
+    assert passage.limit_kmh == limit_kmh
+    assert (passage.limits is None) == (limit_kmh == 40.0), "nothing to tell where no notice says anything"
 
 
 def test_plain_sessions_are_not_left_to_the_slow_way(monkeypatch):

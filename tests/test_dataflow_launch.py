@@ -162,9 +162,9 @@ def test_case_may_not_be_judged_twice(option):
     dataflow.check(PipelineOptions(asked[1:]))
 
 
-@pytest.mark.parametrize("option", ["input", "output_dir"])
+@pytest.mark.parametrize("option", ["input", "output_dir", "notices"])
 def test_files_of_this_machine_are_not_on_the_workers(option):
-    places = {"input": "gs://b/day.ndjson", "output_dir": "gs://b/results"}
+    places = {"input": "gs://b/day.ndjson", "output_dir": "gs://b/results", "notices": "gs://b/notices.ndjson"}
     asked = [*NEEDED, "--privacy=off"]
     dataflow.check(PipelineOptions([*asked, *(f"--{name}={place}" for name, place in places.items())]))
     places[option] = "out/here"

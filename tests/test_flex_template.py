@@ -27,6 +27,7 @@ PUBSUB = {
 ALLOWED = {
     "policy": ["nl", "edem-classic"],
     "policies": ["gs://bucket/policies.yaml"],
+    "notices": ["gs://bucket/notices.ndjson"],
     "project_id": ["project-1", "example.com:project-1"],
     "input_subscription": ["projects/project-1/subscriptions/sightings"],
     "output_topic": ["projects/project-1/topics/fines", "projects/example.com:roads/topics/fines.v1"],
@@ -51,6 +52,7 @@ ALLOWED = {
 REFUSED = {
     "policy": ["two words"],
     "policies": ["policies.yaml", "gs://"],
+    "notices": ["notices.ndjson", "gs://"],
     "project_id": ["p1", "My Project"],
     "input_subscription": ["a/b", "projects/project-1/topics/sightings"],
     "output_topic": ["a b", "projects/project-1/subscriptions/fines"],
@@ -75,6 +77,7 @@ REFUSED = {
 # What Dataflow asks of a file or of an attribute's name is not asked by the program, which runs elsewhere too.
 ONLY_OF_THE_TEMPLATE = {
     "policies",
+    "notices",
     "sections",
     "timestamp_attribute",
     "id_attribute",

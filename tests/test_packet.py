@@ -204,7 +204,7 @@ SAID_ONLY = {
     "pictures": {"text", "confidence", "x", "y", "width", "height"},  # of words
     "rules": {
         "title", "sources", "currency", "region", "policy", "least_length_m", "one_fine_per_trip", "fines_point_speeds",
-        "counts_mean_of_points", "more_than_kmh", "tolerance_kmh",
+        "counts_mean_of_points", "more_than_kmh", "tolerance_kmh", "time_zone", "grace_s",
     },
     "passage": {"n_sightings"},
 }  # fmt: skip

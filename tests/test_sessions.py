@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import apache_beam as beam
 import pytest
@@ -13,14 +14,16 @@ from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 from msgspec.structs import replace
 
-from pipeline import options
+from pipeline import notices, options
 from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.intake import Batch, Intake, Located
+from pipeline.enforcement.limits import Limits
 from pipeline.enforcement.model import Message, Outcome, Passage, Passages, Reason, Sighting
 from pipeline.enforcement.policy import is_suspected
 from pipeline.enforcement.privacy import IN_CLEAR
 from pipeline.enforcement.records import Fine, PassageRecord, PassageRecords, Rejected, passage_records
 from pipeline.enforcement.sections import Network, Section
+from pipeline.enforcement.times import rfc3339
 from pipeline.options import Settings
 from pipeline.transforms.coders import StructCoder
 from pipeline.transforms.intake import DecodeSightings
@@ -333,3 +336,65 @@ def test_log_of_rejected_messages_names_nobody(caplog):
         log_rejected(one)
     assert "rejected at decode: invalid_field, field plate" in caplog.text
     assert "HTT9066" not in caplog.text
+
+
+# --- notices that come while the job runs
+
+
+class Written(notices.Following):
+    """Follows a file that grows by a line after each decision."""
+
+    def __init__(self, path: Path, network: Network, *lines: str) -> None:
+        path.write_text("")
+        self.source, self._now_s = notices.source(str(path), network, followed=True), 0.0
+        super().__init__(self.source, lambda: self._now_s)
+        self._path, self._lines_to_come = path, list(lines)
+
+    def by_section(self) -> notices.BySection:
+        self._now_s += 10.0
+        found = super().by_section()
+        with self._path.open("a") as out:
+            out.write(self._lines_to_come.pop(0) + "\n")
+        return found
+
+
+def at(seconds: float) -> str:
+    return rfc3339(round((T0_S + seconds) * 1e6))
+
+
+def test_notice_that_comes_while_the_job_runs_counts_for_what_follows(tmp_path, monkeypatch):
+    following = Written(
+        tmp_path / "notices.ndjson",
+        NETWORK,
+        f'{{"section_id": "s", "from": "{at(990)}", "limit": "80 km/h"}}',
+        f'{{"section_id": "s", "from": "{at(1_990)}", "quarantine": "works"}}',
+        "nonsense",
+        "",
+    )
+    monkeypatch.setattr(notices, "follow", lambda _source: following)
+    stream = Stream()
+    for vehicle, at_s, travel_s in (("A", 0, 30), ("B", 1_000, 30), ("C", 2_000, 10), ("D", 3_000, 10)):
+        stream = stream.arrive(seen(0, at_s, vehicle), seen(1, at_s + travel_s, vehicle)).watermark(at_s + 500)
+    found = stream.changes(settings()._replace(notices=following.source))
+    assert [(one.vehicle_id, one.limit_kmh, one.outcome, one.reasons) for one in found] == [
+        ("A", 40.0, None, ()),
+        ("B", 80.0, Outcome.CLEAR, ()),
+        ("C", 80.0, None, (Reason.QUARANTINED,)),
+        ("D", 80.0, None, (Reason.QUARANTINED, Reason.NOTICES_UNREADABLE)),
+    ]
+
+
+def test_repeated_sighting_changes_nothing_while_confirmations_go_on(tmp_path, monkeypatch):
+    variable = Network(NETWORK.cameras, {"s": replace(SECTION, limits=Limits(variable=True))}, NETWORK.by_camera)
+    confirmed = [f'{{"section_id": "s", "confirmed_until": "{at(hours * 3600)}"}}' for hours in range(9)]
+    following = Written(tmp_path / "notices.ndjson", variable, *confirmed)
+    following.by_section()
+    following.by_section()
+    monkeypatch.setattr(notices, "follow", lambda _source: following)
+    again = seen(1, 30, event_id="again")
+    stream = Stream().arrive(seen(0, 0), seen(1, 30)).watermark(500).arrive(again)
+    found = stream.changes(settings()._replace(network=variable, notices=following.source))
+    assert len(following._lines_to_come) == 5, "it was looked at twice"
+    assert [(one.revision, one.reasons, one.limits.notices.confirmed_until_us) for one in found] == [
+        (1, (), seen(1, 30).time_us)
+    ]

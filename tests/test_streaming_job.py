@@ -285,3 +285,34 @@ def test_what_was_rejected_is_sent_again_once(run, cloud, tmp_path):
     assert len(payloads) == 1, "the same bytes"
     assert msgspec.json.decode(__import__("base64").b64decode(payloads.pop())) == {"vehicle_id": "A", "camera_id": "G9"}
     assert job.stop() == 0
+
+
+def test_notices_are_followed_without_a_restart(run, tmp_path):
+    """Each is appended before a vehicle comes; its session ends long after the file was looked at again."""
+    sections, notices = tmp_path / "sections.yaml", tmp_path / "notices.ndjson"
+    sections.write_text(SECTIONS)
+    notices.write_text("")
+    job = run(
+        "--sections", str(sections), "--ocr", "none", "--session_gap", f"{GAP_S}s", "--notices", str(notices),
+    )  # fmt: skip
+
+    def drive(plate, *appended):
+        with notices.open("a") as out:
+            out.writelines(json.dumps({"section_id": "G1-G2"} | one) + "\n" for one in appended)
+        job.publish(*passage(plate, time.time() - 5, 5.0, image_url="gs://local-project-camera/none.jpg"))  # 72 km/h
+
+    def since(seconds):
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - seconds))
+
+    def limits():
+        rows = job.rows("SELECT vehicle_id, limit_kmh, outcome, entry_time FROM `{d}.latest_passages`")
+        return [(row["limit_kmh"], row["outcome"]) for row in sorted(rows, key=lambda row: row["entry_time"])]
+
+    drive("AAA1111")
+    assert job.fines(1)[0]["limit_kmh"] == 40.0
+    drive("BBB2222", {"from": since(60), "limit": "80 km/h"})
+    job.wait_for("a clear passage", lambda: limits() == [(40.0, "review"), (80.0, "clear")])
+    drive("CCC3333", {"from": since(20), "limit": None}, {"from": since(20), "quarantine": "works"})
+    last = next(one for one in job.fines(2) if one["vehicle_id"] == "CCC3333")
+    assert (last["limit_kmh"], last["reasons"][0]) == (40.0, "section_quarantined")
+    assert job.stop() == 0

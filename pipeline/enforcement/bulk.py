@@ -12,14 +12,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.enforcement import alarms, lines, model, passages, policy, records, speed, trips
+from pipeline.enforcement import alarms, applied_limit, lines, model, passages, policy, records, speed, trips
 from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.decisions import Decisions
+from pipeline.enforcement.limits import SectionNotices
 from pipeline.enforcement.model import Basis, Outcome, Passage, Reason, passage_ids
 from pipeline.enforcement.policy import Policy
 from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
@@ -39,14 +41,22 @@ PASSAGES_AT_ONCE = 4000
 class Roads:
     """Sections with their measures as arrays, in the order of their numbers, and what decides there."""
 
-    def __init__(self, network: Network, policies: Mapping[str, Policy], tolerance_kmh: float = 0.0) -> None:
+    def __init__(
+        self,
+        network: Network,
+        policies: Mapping[str, Policy],
+        tolerance_kmh: float = 0.0,
+        notices: Mapping[str, SectionNotices] = MappingProxyType({}),
+    ) -> None:
         self.sections = sections = tuple(network.sections.values())
+        self.notices = tuple(map(notices.get, network.sections))
         self.policies, self.tolerance_kmh = tuple(policies[name] for name in network.sections), tolerance_kmh
         self.distance_m = np.array([section.distance_m for section in sections])
         self.shortest_m = np.array([speed.shortest_m(section.distance_m, section.errors) for section in sections])
         self.time_error_s = np.array([section.errors.time_s for section in sections])
         limits_kmh = [section.limit_kmh + tolerance_kmh for section in sections]
         self.decisions = Decisions(self.policies, limits_kmh)
+        self.is_constant = np.array(list(map(applied_limit.is_constant, sections, self.notices)))
         self.exit_number = np.array([len(section.cameras) - 1 for section in sections])
         self.places = places = lines.Places(network)
         number_of = {section_id: number for number, section_id in enumerate(network.sections)}
@@ -167,7 +177,7 @@ def _cut(roads: Roads, seen: _Seen, gap_us: int) -> _Sessions:
     onwards = (waited_us > 0) & (np.diff(seen.camera) > 0) & (np.diff(seen.region) == 0)
     usual = seen.timed & (~follows | np.concatenate([[False], onwards]))
     section = seen.section[start]
-    plain = np.logical_and.reduceat(usual, start) & (roads.distance_m[section] > 0)
+    plain = np.logical_and.reduceat(usual, start) & (roads.distance_m[section] > 0) & roads.is_constant[section]
     to_exit = seen.camera[end - 1] == roads.exit_number[section]
     return _Sessions(start, end, plain, seen.camera[start] == 0, to_exit)
 
@@ -246,8 +256,8 @@ class _Measuring:
         for number, start, end in zip(numbers, first.tolist(), (last + 1).tolist(), strict=True):
             session = [self._rows.sighting(row) for row in self._seen.row[start:end].tolist()]
             section, vehicle_id = self._roads.sections[number], session[0].vehicle_id
-            for passage in passages.measure(section, vehicle_id, session, self._pseudonyms).passages:
-                yield number, passage
+            for measured in passages.measure(section, vehicle_id, session, self._pseudonyms).passages:
+                yield number, applied_limit.with_limit(measured, section, self._roads.notices[number])
 
     def _decided(self, measured: Iterable[tuple[int, Passage]]) -> Found:
         """Passages with the numbers of their sections."""

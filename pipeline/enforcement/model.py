@@ -16,6 +16,7 @@ from enum import StrEnum
 import msgspec
 import numpy as np
 
+from pipeline.enforcement.limits import AppliedLimits
 from pipeline.enforcement.plates import TextBox
 
 SCHEMA_VERSION = 1
@@ -93,6 +94,9 @@ class Reason(StrEnum):
     ONE_FINE_A_TRIP = "one_fine_for_the_trip"
     SEEN_ELSEWHERE = "seen_at_two_places_at_once"
     RECALLED = "recalled"
+    QUARANTINED = "section_quarantined"
+    LIMIT_NOT_CONFIRMED = "limit_not_confirmed"
+    NOTICES_UNREADABLE = "notices_unreadable"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -163,6 +167,8 @@ class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     for a suspected violation, in `currency`. `outcome` is None while a suspected violation is not decided. `points`:
     all sightings of a radar track while a violation is suspected, since the measurement rests on each of them.
     `trip`: of the passage that is fined for a whole trip, the others that were over their limits.
+    `limits`: those that were in force on the way, while a violation is suspected, where `limit_kmh` is not the one that
+    the section always has.
     """
 
     passage_id: str
@@ -191,6 +197,7 @@ class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     currency: str = ""
     points: tuple[Sighting, ...] = ()
     trip: tuple[Leg, ...] = ()
+    limits: AppliedLimits | None = None
 
 
 class Passages(msgspec.Struct, frozen=True, array_like=True, gc=False):

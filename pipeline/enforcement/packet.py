@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from pipeline.enforcement import evidence, passages, policy
+from pipeline.enforcement import applied_limit, evidence, passages, policy
+from pipeline.enforcement.limits import SectionNotices, Step
 from pipeline.enforcement.model import Case, ErrorBudget, Leg, Passage, Picture, Reason, Sighting, Status
 from pipeline.enforcement.plain_json import PacketError, canonical, decoded, named, record
 from pipeline.enforcement.policy import Policy
@@ -79,7 +80,7 @@ def parts(verdict: Verdict, rules: Rules, versions: Versions, pictures: Sequence
         "pictures": [
             named(picture) | {"part": name} for name, picture in zip(own_names, verdict.pictures, strict=True)
         ],
-        "limits": [_limit(passage)],
+        "limits": _limits(passage),
         "rules": named(rules),
     }
     told = canonical({"what": WHAT, "format": FORMAT, "grounds": grounds} | _told(verdict.fine, versions))
@@ -110,13 +111,26 @@ def reads(passage: Passage) -> tuple[Sighting, ...]:
     return passage.points or tuple(read for read in (passage.entry, passage.exit) if read is not None)
 
 
-def _limit(passage: Passage) -> dict[str, Any]:
-    """The one that was in force all the time: sections have no others yet."""
-    return {
-        "from": rfc3339(passage.first_us),
-        "to": rfc3339(passage.last_us),
-        "limit_kmh": passage.limit_kmh,
-    }
+def _limits(passage: Passage) -> list[dict[str, Any]]:
+    """Those that were in force, one after the other; the highest is the one that applies."""
+    found = passage.limits
+    if found is None:
+        return [_limit(passage.first_us, passage.last_us, passage.limit_kmh)]
+    ends = (*(step.from_us for step in found.steps[1:]), found.to_us)
+    return [
+        _limit(step.from_us, end_us, step.limit_kmh) | {"of": _origin(step)}
+        for step, end_us in zip(found.steps, ends, strict=True)
+    ]
+
+
+def _limit(from_us: int, to_us: int, limit_kmh: float) -> dict[str, Any]:
+    return {"from": rfc3339(from_us), "to": rfc3339(to_us), "limit_kmh": limit_kmh}
+
+
+def _origin(step: Step) -> str:
+    if step.notice_us is not None:
+        return f"notice from {rfc3339(step.notice_us)}"
+    return f"rule {step.rule}" if step.rule else "section"
 
 
 def recheck(data: bytes, pictures: Mapping[str, bytes]) -> Told:
@@ -138,7 +152,8 @@ def _grounds(found: object, fine: Fine, parts: Mapping[str, bytes]) -> Grounds:
     grounds = _object(found, {"passage", "reads", "pictures", "limits", "rules"}, "grounds")
     rules, told = _rules(grounds["rules"]), _passage(grounds["passage"])
     seen = tuple(_read(read, number) for number, read in enumerate(_list(grounds["reads"], "reads")))
-    if grounds["limits"] != [_limit(told)] or told.limit_kmh != rules.section.limit_kmh:
+    is_other = told.limits is None and told.limit_kmh != rules.section.limit_kmh
+    if is_other or grounds["limits"] != _limits(told):
         raise PacketError("limits: not the section's limit at the time of the passage")
     decided = _decided(told, seen, rules)
     pictures = _pictures(grounds["pictures"], decided, parts)
@@ -168,11 +183,17 @@ def _decided(told: Passage, seen: tuple[Sighting, ...], rules: Rules) -> Passage
         ambiguous=measured[0].ambiguous or told.ambiguous,
         trip=told.trip,
     )
+    passage = applied_limit.with_limit(passage, rules.section, _notices(told))
     decided = policy.decide(passage, rules.policy, rules.tolerance_kmh)
     if not policy.is_suspected(decided):
         raise PacketError(f"by these reads no violation is suspected: the passage is {decided.outcome}")
     told_alone = [reason for reason in OF_OTHER_SIGHTINGS if reason in told.reasons]
     return replace(decided, reasons=(*decided.reasons, *told_alone))
+
+
+def _notices(told: Passage) -> SectionNotices | None:
+    """What was known of the section beside its rules."""
+    return None if told.limits is None else told.limits.notices
 
 
 def _pictures(found: object, passage: Passage, parts: Mapping[str, bytes]) -> tuple[Picture, ...]:

@@ -109,7 +109,7 @@ def decide(passage: Passage, policy: Policy, tolerance_kmh: float = 0.0) -> Pass
 
     What counts is the lowest speed that the evidence allows, never the best estimate. Doubts about a suspected
     violation stand in its reasons and keep it from being fined without a person. Only a suspected violation keeps the
-    points of its track: nobody asks how the others were measured.
+    points of its track and the limits that were in force: nobody asks how the others were measured.
     """
     if passage.outcome is not None or passage.min_speed_kmh is None:
         return replace(passage, points=()) if passage.points else passage
@@ -117,7 +117,15 @@ def decide(passage: Passage, policy: Policy, tolerance_kmh: float = 0.0) -> Pass
     speed_kmh = passage.min_speed_kmh if mean_kmh is None else mean_kmh
     counted_kmh = policy.counted_kmh(speed_kmh)
     if not policy.is_over(counted_kmh, passage.limit_kmh + tolerance_kmh):
-        return replace(passage, policy=policy.name, counted_speed_kmh=counted_kmh, outcome=Outcome.CLEAR, points=())
+        return replace(
+            passage,
+            policy=policy.name,
+            counted_speed_kmh=counted_kmh,
+            outcome=Outcome.CLEAR,
+            reasons=(),
+            points=(),
+            limits=None,
+        )
     amount = policy.amount(counted_kmh, passage.limit_kmh)
     return replace(
         passage,

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from pipeline.enforcement import plain_yaml
+from pipeline.enforcement import limit_rules, plain_yaml
+from pipeline.enforcement.limits import DEFAULT_GRACE_S, Limits
 from pipeline.enforcement.model import Coordinates, ErrorBudget
 from pipeline.enforcement.speed import line_length_m
 from pipeline.enforcement.survey import SectionError, legs, refuse_unprovable
@@ -20,6 +21,8 @@ TRACK_GAP_S = 30.0
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?")
 _SPEED = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(mph|km/h)\s*", re.IGNORECASE)
 LOWEST_LIMIT_KMH, HIGHEST_LIMIT_KMH = 1.0, 300.0
+KEYS = {"id", "name", "region", "cameras", "length_m", "length_error_m", "line", "limit", "policy"}
+KEYS |= {"time_zone", "limit_grace_s", "variable_limit"}
 
 # Section ids and camera names become names of objects and attributes of messages: / and \ would make folders, and
 # the others are wildcards and parts of addresses to the tools of Cloud Storage.
@@ -36,7 +39,10 @@ class Camera(msgspec.Struct, frozen=True):
 
 
 class Section(msgspec.Struct, frozen=True):
-    """A road section: cameras in driving order with the surveyed length of each leg, or a radar track's line."""
+    """A road section: cameras in driving order with the surveyed length of each leg, or a radar track's line.
+
+    limit_kmh: its limit; where that depends on more than the place, which `limits` says, the highest one.
+    """
 
     section_id: str
     limit_kmh: float
@@ -47,6 +53,7 @@ class Section(msgspec.Struct, frozen=True):
     line: tuple[Coordinates, ...] = ()
     errors: ErrorBudget = ErrorBudget()
     policy: str = ""  # empty: that of the run
+    limits: Limits = Limits()
 
     @property
     def distance_m(self) -> float:
@@ -96,7 +103,8 @@ def single_track(radar_id: str, limit: str) -> Network:
 def parse_network(text: str) -> Network:
     """Read a section file (YAML). Raises SectionError with the field, what was found, what is allowed."""
     document = plain_yaml.load(text, "a mapping with the keys cameras and sections")
-    _known(document, {"cameras", "sections"}, "file")
+    _known(document, {"cameras", "sections", "time_zone"}, "file")
+    time_zone = document.get("time_zone")
     cameras = _cameras(document.get("cameras") or {})
     places = {name: camera.location for name, camera in cameras.items()}
     found = document.get("sections")
@@ -104,7 +112,7 @@ def parse_network(text: str) -> Network:
         raise _error("sections", found, "a list of at least one section")
     sections: dict[str, Section] = {}
     for number, entry in enumerate(found, 1):
-        section = _section(entry, f"sections[{number}]", cameras)
+        section = _section(entry, f"sections[{number}]", cameras, time_zone)
         if section.section_id in sections:
             raise _error(f"sections[{number}].id", section.section_id, "an id that no other section has")
         sections[section.section_id] = section
@@ -185,19 +193,20 @@ def _number(found: object, field: str, allowed: str, accept: Callable[[float], b
     return float(found)
 
 
-def _section(entry: object, field: str, cameras: Mapping[str, Camera]) -> Section:
+def _section(entry: object, field: str, cameras: Mapping[str, Camera], time_zone: object) -> Section:
     if not isinstance(entry, dict):
         raise _error(field, entry, "a mapping with id, limit and cameras or line")
     section_id = _name(entry.get("id"), f"{field}.id")
     field = f"section {section_id}"
-    _known(entry, {"id", "name", "region", "cameras", "length_m", "length_error_m", "line", "limit", "policy"}, field)
+    _known(entry, KEYS, field)
     names = _camera_names(entry.get("cameras") or [], f"{field}: cameras", cameras)
     line = _line(entry.get("line"), f"{field}: line")
     if bool(names) == bool(line):
         raise SectionError(f"{field}: a section has either cameras with length_m, or a line. Give exactly one of them.")
+    limit_kmh, limits = _limits(entry, field, entry.get("time_zone", time_zone))
     section = Section(
         section_id=section_id,
-        limit_kmh=parse_limit_kmh(entry.get("limit"), f"{field}: limit"),
+        limit_kmh=limit_kmh,
         name=str(entry.get("name") or section_id),
         region=str(entry.get("region") or ""),
         cameras=names,
@@ -205,9 +214,30 @@ def _section(entry: object, field: str, cameras: Mapping[str, Camera]) -> Sectio
         line=line,
         policy=str(entry.get("policy") or ""),
         errors=_errors(entry.get("length_error_m"), f"{field}: length_error_m", [cameras[name] for name in names]),
+        limits=limits,
     )
     _refuse_unfit(section, cameras)
     return section
+
+
+def _limits(entry: Mapping[str, Any], field: str, time_zone: object) -> tuple[float, Limits]:
+    """The section's one limit, or the highest one and the rules."""
+    limit, graces = entry.get("limit"), "seconds, from 0 to 600"
+    has_rules = isinstance(limit, list) and bool(limit) and all(isinstance(one, dict) for one in limit)
+    variable = entry.get("variable_limit", "no")
+    if variable not in ("yes", "no"):
+        raise _error(f"{field}: variable_limit", variable, "yes or no")
+    grace = entry.get("limit_grace_s", f"{DEFAULT_GRACE_S:g}")
+    limits = Limits(
+        limit_rules.read(limit, f"{field}: limit", parse_limit_kmh) if has_rules and isinstance(limit, list) else (),
+        limit_rules.read_time_zone(time_zone, f"{field}: time_zone"),
+        _number(grace, f"{field}: limit_grace_s", graces, lambda value: 0 <= value <= 600),
+        variable == "yes",
+    )
+    if not limits.rules:
+        return parse_limit_kmh(limit, f"{field}: limit"), limits
+    limit_rules.refuse_unfit(limits, f"{field}: limit")
+    return max(rule.limit_kmh for rule in limits.rules), limits
 
 
 def _line(found: object, field: str) -> tuple[Coordinates, ...]:
@@ -236,7 +266,7 @@ def _refuse_unfit(section: Section, cameras: Mapping[str, Camera]) -> None:
     places = {name: cameras[name].location for name in section.cameras}
     for leg in legs(section.section_id, section.cameras, section.length_m, places):
         leg.refuse_impossible()
-    if section.cameras:
+    if section.cameras:  # errors of time weigh most at the highest limit: what is proven there is so at lower ones
         refuse_unprovable(section.section_id, section.distance_m, section.limit_kmh, section.errors)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipeline.enforcement import evidence, wording
+from pipeline.enforcement import evidence, limit_wording, wording
 from pipeline.enforcement.model import Basis, Passage, Picture, Sighting, Status
 from pipeline.enforcement.packet import Rules, Versions
 from pipeline.enforcement.policy import whole_kmh
@@ -133,6 +133,8 @@ def _facts(verdict: Verdict, rules: Rules) -> Iterator[tuple[str, str]]:
     yield "When", _when(passage.first_us, passage.last_us) if _is_timed(passage) else _when_received(passage)
     yield "Speed that counts", wording.speed(passage.counted_speed_kmh or 0.0)
     yield "Speed that is allowed", _allowed(rules, passage)
+    if passage.limits is not None and rules.policy.fixed_limit_kmh is None:
+        yield "Why this speed", limit_wording.why(passage.limits, rules.section)
     if fine.status is Status.ISSUED:
         yield "What it costs", _amount(fine)
     yield "Number of the case", f"{fine.fine_id}, revision {fine.revision}"
@@ -268,15 +270,15 @@ def _compared(verdict: Verdict, rules: Rules) -> Iterator[tuple[str, str, str]]:
     yield "Over it by", difference, wording.speed(counted_kmh - limit_kmh)
     yield (
         f"The rule that was applied: {policy.name}{f', {policy.title}' if policy.title else ''}",
-        _from_when(rules),
+        _from_when(rules, passage.limit_kmh),
         "",
     )
 
 
-def _from_when(rules: Rules) -> str:
+def _from_when(rules: Rules, limit_kmh: float) -> str:
     """From where on a speed is a violation."""
     policy = rules.policy
-    least_kmh = policy.least_over_kmh(rules.section.limit_kmh + rules.tolerance_kmh)
+    least_kmh = policy.least_over_kmh(limit_kmh + rules.tolerance_kmh)
     if least_kmh is not None:
         return f"a violation from {wording.limit(least_kmh)} over"
     if policy.more_than_kmh:

@@ -130,5 +130,11 @@ def _leg(passage: Passage) -> Leg:
 
 def _covered(passage: Passage) -> Passage:
     return replace(
-        passage, outcome=Outcome.CLEAR, reasons=(Reason.ONE_FINE_A_TRIP,), amount=None, currency="", points=()
+        passage,
+        outcome=Outcome.CLEAR,
+        reasons=(Reason.ONE_FINE_A_TRIP,),
+        amount=None,
+        currency="",
+        points=(),
+        limits=None,
     )

@@ -41,6 +41,9 @@ REASONS: Mapping[Reason, str] = {
     Reason.ONE_FINE_A_TRIP: "another section of the same trip stands for it",
     Reason.SEEN_ELSEWHERE: "this plate was seen at two places farther apart than anybody can drive in the time between",
     Reason.RECALLED: "a limit, a clock or a length was corrected, and with that it was not over the limit",
+    Reason.QUARANTINED: "whoever answers for the section wants a person to look at its cases of that time",
+    Reason.LIMIT_NOT_CONFIRMED: "what the variable sign showed is not known up to the exit",
+    Reason.NOTICES_UNREADABLE: "some notices about limits could not be read, and may have been about this one",
 }
 
 

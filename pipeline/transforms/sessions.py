@@ -13,8 +13,8 @@ from apache_beam.transforms import trigger, userstate, window
 from apache_beam.utils.timestamp import Duration, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from pipeline import secret
-from pipeline.enforcement import alarms, bulk, evidence, passages, policy, revisions, trips
+from pipeline import notices, secret
+from pipeline.enforcement import alarms, applied_limit, bulk, evidence, passages, policy, revisions, trips
 from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.intake import Batch
 from pipeline.enforcement.model import Outcome, Passage, Passages, Sighting
@@ -127,13 +127,16 @@ class Measure:
         self._network, self._policies = settings.network, settings.policies
         self._section_ids, self._gap_us = settings.intake.section_ids, round(settings.session_gap_s * 1_000_000)
         self._rules = trips.Rules(settings.policies, self._gap_us, settings.clone_ceiling_kmh)
-        self._roads = bulk.Roads(settings.network, settings.policies, settings.tolerance_kmh)
+        self._notices = settings.notices
+        said = notices.at_start(settings.notices)
+        self._roads = bulk.Roads(settings.network, settings.policies, settings.tolerance_kmh, said)
         self._tolerance_kmh, self._secret_source = settings.tolerance_kmh, settings.privacy_secret
         self._pseudonyms = IN_CLEAR
 
     def setup(self) -> None:
-        """Read the secret, where it is used: it is no part of the graph."""
+        """Read the secret, where it is used: it is no part of the graph. And follow the notices."""
         self._pseudonyms = secret.pseudonyms(self._secret_source)
+        self._following = notices.follow(self._notices)
 
     def session(self, vehicle_id: str, sightings: Iterable[Sighting]) -> tuple[Session, list[Alarm]]:
         """The session with its passages, and alarms; suspected ones have no outcome yet."""
@@ -151,6 +154,8 @@ class Measure:
         return bulk.measure(self._roads, list(shares), self._rules, self._pseudonyms)
 
     def _decide(self, passage: Passage) -> Passage:
+        section, said = self._network.sections[passage.section_id], self._following.by_section()
+        passage = applied_limit.with_limit(passage, section, said.get(passage.section_id))
         return policy.decide(passage, self._policies[passage.section_id], self._tolerance_kmh)
 
     def withdrawal(self, passage: Passage) -> Fine:
