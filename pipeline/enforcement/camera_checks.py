@@ -130,7 +130,7 @@ def share_checks(
     """Passages of which one end is missing, and impossible ones."""
     for name, hits in rates(passages).items():
         usual, threshold = usual_share(days, name), threshold_of(name, peaks, thresholds)
-        step = change(_rate_scores(hits, days, name, thresholds), threshold, thresholds.slack)
+        step = change(_rate_scores(hits, days, name, thresholds), threshold, thresholds.slack, thresholds.lead)
         part = hits if step is None else hits[step.begun :]
         share = float(part.mean()) if len(part) else 0.0
         error = 2 * math.sqrt(max(share * (1 - share), 1e-9) / max(len(part), 1))
@@ -154,7 +154,7 @@ def confidence_checks(
             continue
         threshold = threshold_of(name, peaks, thresholds)
         scores = fall_scores(values, level.mean, level.spread, thresholds.fall)
-        step = change(scores, threshold, thresholds.slack)
+        step = change(scores, threshold, thresholds.slack, thresholds.lead)
         part = values if step is None else values[step.begun :]
         mean, error = float(part.mean()), 2 * float(part.std()) / math.sqrt(len(part))
         fell = "it fell" if step else "it did not fall"

@@ -46,22 +46,21 @@ def clock(
     passages: Passages, flow: FreeFlow, peaks: Mapping[str, float], declared_s: float, thresholds: Thresholds
 ) -> Check:
     """The first shift that is found. passages: those that were measured."""
-    times_s, found = passages.travel_time_s, list[tuple[Change, float]]()
+    times_s, found = passages.travel_time_s, list[tuple[Change, float, float]]()
     for shift_s in watched_shifts_s(declared_s, thresholds):
         enough = threshold(shift_s, peaks, thresholds)
-        step = change(flow.scores(times_s, shift_s), enough, thresholds.slack)
-        if step is not None and (shift_s < 0 or _is_proven(times_s[step.begun :], flow, declared_s)):
-            found.append((step, enough))
+        step = change(flow.scores(times_s, shift_s), enough, thresholds.slack, thresholds.lead)
+        if step is not None and (shift_s < 0 or _is_proven(times_s[step.begun :], flow, shift_s, declared_s)):
+            found.append((step, enough, shift_s))
     if not found:
         return _no_shift(times_s, flow, declared_s)
-    step, enough = min(found, key=lambda one: one[0].found)
-    return _shifted(passages, flow, step, enough)
+    return _shifted(passages, flow, *min(found, key=lambda one: one[0].found))
 
 
-def _is_proven(times_s: Floats, flow: FreeFlow, declared_s: float) -> bool:
+def _is_proven(times_s: Floats, flow: FreeFlow, about_s: float, declared_s: float) -> bool:
     """Whether drivers look slower than the declared errors allow. Congestion makes them slower too, so that here the
     evidence of single passages is not enough. It makes nobody faster."""
-    shift_s, error_s = estimate_s(times_s, flow)
+    shift_s, error_s = estimate_s(times_s, flow, about_s)
     return shift_s - error_s > declared_s
 
 
@@ -74,8 +73,8 @@ def _no_shift(times_s: Floats, flow: FreeFlow, declared_s: float) -> Check:
     return Check(CLOCK, Verdict.PASSED, shift_s, error_s, max(declared_s, 0.0), "s", said)
 
 
-def _shifted(passages: Passages, flow: FreeFlow, step: Change, enough: float) -> Check:
-    shift_s, error_s = estimate_s(passages.travel_time_s[step.begun :], flow)
+def _shifted(passages: Passages, flow: FreeFlow, step: Change, enough: float, about_s: float) -> Check:
+    shift_s, error_s = estimate_s(passages.travel_time_s[step.begun :], flow, about_s)
     looks = "faster than they are" if shift_s < 0 else "slower than they are"
     vehicles = step.found - step.begun
     said = (
@@ -90,11 +89,11 @@ def _shifted(passages: Passages, flow: FreeFlow, step: Change, enough: float) ->
     )
 
 
-def estimate_s(times_s: Floats, flow: FreeFlow) -> tuple[float, float]:
+def estimate_s(times_s: Floats, flow: FreeFlow, about_s: float = 0.0) -> tuple[float, float]:
     """The shift of travel times (n) and its uncertainty (95 %), from parts that follow each other: neighbours share
     their traffic."""
-    shift_s = flow.shift_s(times_s)
-    parts = [flow.shift_s(part) for part in np.array_split(times_s, PARTS) if len(part)]
+    shift_s = flow.shift_s(times_s, about_s)
+    parts = [flow.shift_s(part, about_s) for part in np.array_split(times_s, PARTS) if len(part)]
     if len(parts) < PARTS:
         return shift_s, float("inf")
     return shift_s, STUDENT_95 * float(np.std(parts, ddof=1)) / float(np.sqrt(PARTS))

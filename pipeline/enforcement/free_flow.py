@@ -56,32 +56,38 @@ class FreeFlow:
         cells: npt.NDArray[np.int64] = np.clip((times_s - self._first_s) / STEP_S, 0, count - 1).astype(np.int64)
         return cells
 
-    def _log_density(self, times_s: Floats, shift_s: float) -> Floats:
-        """Of quick passages (n) whose clocks add shift_s, given that they are quick."""
-        cells = self._cells(times_s - shift_s, len(self._density))
-        quick = self._below[self._cells(np.array([self.quick_s - shift_s]), len(self._density))[0]]
-        found: Floats = np.log(self._density[cells] / quick)
+    def _log_density(self, times_s: Floats, shift_s: float, cut_s: float) -> Floats:
+        """Of passages (n) below the cut whose clocks add shift_s, given that they are below it."""
+        size = len(self._density)
+        below = self._below[self._cells(np.array([cut_s - shift_s]), size)[0]]
+        found: Floats = np.log(self._density[self._cells(times_s - shift_s, size)] / below)
         return found
+
+    def _cut_s(self, shift_s: float) -> float:
+        """Quicker passages are looked at: those that are quick, and would still be after a shift."""
+        return self.quick_s + max(shift_s, 0.0)
 
     def scores(self, travel_time_s: Floats, shift_s: float) -> Floats:
         """How much better each passage (n) is explained by a shift than without; 0 for those that are not quick.
 
         shift_s: what the clocks add to the travel time; below 0 drivers look faster than they are.
         """
-        found = self._log_density(travel_time_s, shift_s) - self._log_density(travel_time_s, 0.0)
-        bounded = np.clip(found, -MOST_PER_VEHICLE, MOST_PER_VEHICLE)
-        return np.where(travel_time_s < self.quick_s, bounded, 0.0)
+        cut_s = self._cut_s(shift_s)
+        shifted, still = (self._log_density(travel_time_s, shift, cut_s) for shift in (shift_s, 0.0))
+        bounded = np.clip(shifted - still, -MOST_PER_VEHICLE, MOST_PER_VEHICLE)
+        return np.where(travel_time_s < cut_s, bounded, 0.0)
 
-    def shift_s(self, travel_time_s: Floats, most_s: float = 10.0) -> float:
-        """The shift that explains these passages (n) best, in seconds."""
-        quick = travel_time_s[travel_time_s < self.quick_s]
+    def shift_s(self, travel_time_s: Floats, about_s: float = 0.0, most_s: float = 10.0) -> float:
+        """The shift that explains these passages (n) best, in seconds. about_s: what it may be."""
+        cut_s = self._cut_s(about_s)
+        quick = travel_time_s[travel_time_s < cut_s]
         if not len(quick):
             return 0.0
         size, reach = len(self._density), round(most_s / STEP_S)
         cells, counts = np.unique(self._cells(quick, size), return_counts=True)
         steps = np.arange(-reach, reach + 1)
         likely = np.log(self._density)[np.clip(cells - steps[:, None], 0, size - 1)] @ counts
-        limit = self._cells(np.array([self.quick_s]), size)[0]
+        limit = self._cells(np.array([cut_s]), size)[0]
         likely -= len(quick) * np.log(self._below[np.clip(limit - steps, 0, size - 1)])
         return float(steps[int(np.argmax(likely))] * STEP_S)
 

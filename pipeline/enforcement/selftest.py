@@ -49,6 +49,10 @@ def examine(
 ) -> Examined:
     """All checks of a section. past: days that passed, the last of them last; opposite: the other direction between the
     same two cameras, with what was seen of it and its past."""
+    if not section.cameras:
+        said = "a radar track has one clock, and nothing to compare it with"
+        check = Check(clock_checks.CLOCK, Verdict.NOT_JUDGED, None, None, None, "s", said)
+        return Examined((check,), Verdict.NOT_JUDGED, None, None, (), {})
     days, judged = _reference(section, traffic, past, thresholds)
     if not days:
         return Examined((_too_few(traffic, thresholds),), Verdict.NOT_JUDGED, None, None, (), {})

@@ -20,11 +20,12 @@ WHAT, FORMAT = "self-test of a section", 1
 NO_LANE = -1
 
 
-class Thresholds(msgspec.Struct, frozen=True):
+class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a check fails.
 
     least_evidence: of a sequential check, in natural logarithms: e^12 is 160,000 vehicles. margin: over the most that
-    the past has reached by itself. slack: how much less likely than the likeliest a begin may be. shifts_s: what a
+    the past has reached by itself. slack: how much less likely than the likeliest a begin may be, and lead: how many
+    vehicles earlier still, since the first ones need not show it. shifts_s: what a
     clock is asked for, both ways. gap_chance: of a silence among as many independent vehicles; gap_margin: over the
     longest of the past. rate_*: what a share must rise to, as a factor and by itself. fall: of a mean, in spreads.
     drift_s, drift_errors: over the time that was looked at, and in standard errors. asymmetry: by how much of the
@@ -34,11 +35,12 @@ class Thresholds(msgspec.Struct, frozen=True):
     least_evidence: float = 12.0
     margin: float = 1.3
     slack: float = 8.0
+    lead: int = 50
     shifts_s: tuple[float, ...] = (0.5, 1.0, 2.0, 5.0)
     reference_passages: int = 1000
     least_passages: int = 200
     days: int = 28
-    gap_chance: float = 1e-6
+    gap_chance: float = 1e-9
     gap_margin: float = 2.0
     least_lane_share: float = 0.02
     rate_factor: float = 3.0
@@ -70,7 +72,7 @@ class Passages(NamedTuple):
     is_fined: Flags
     ids: npt.NDArray[np.str_]
 
-    def select(self, chosen: Flags | slice) -> Passages:
+    def select(self, chosen: Flags | Ints | slice) -> Passages:
         """The chosen ones only."""
         chosen_columns: list[Any] = [column[chosen] for column in self]
         return Passages(*chosen_columns)
@@ -85,7 +87,7 @@ class Sightings(NamedTuple):
     lane: Ints
     confidence: Floats
 
-    def select(self, chosen: Flags | slice) -> Sightings:
+    def select(self, chosen: Flags | Ints | slice) -> Sightings:
         """The chosen ones only."""
         chosen_columns: list[Any] = [column[chosen] for column in self]
         return Sightings(*chosen_columns)

@@ -38,11 +38,12 @@ def peak(scores: Floats) -> float:
     return float(excursion(scores).max(initial=0.0))
 
 
-def change(scores: Floats, threshold: float, slack: float) -> Change | None:
+def change(scores: Floats, threshold: float, slack: float, lead: int) -> Change | None:
     """The first change whose sum is above the threshold; None: there is none.
 
     The most likely begin is behind the sum's last nought. One that explains the scores up to the alarm worse by no more
-    than `slack` is plausible too; the earliest of them counts, since whatever came behind it may be wrong.
+    than `slack` is plausible too. The earliest of them counts, and `lead` places before it, since the first ones behind
+    a change need not show it, and whatever came behind it may be wrong.
     """
     path = excursion(scores)
     above = path > threshold
@@ -52,7 +53,7 @@ def change(scores: Floats, threshold: float, slack: float) -> Change | None:
     evidence = np.cumsum(scores[found::-1])[::-1]  # of a begin at each place, up to the alarm
     begun = int(np.flatnonzero(path[:found] == 0.0).max(initial=-1)) + 1
     earliest = int((evidence >= evidence[begun] - slack).argmax())
-    return Change(min(earliest, begun), begun, found)
+    return Change(max(min(earliest, begun) - lead, 0), begun, found)
 
 
 def rate_scores(hits: Flags, usual: float, risen: float) -> Floats:
