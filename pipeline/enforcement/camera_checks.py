@@ -177,7 +177,7 @@ def silence_checks(
         hits = (own & (sightings.lane == int(lane)) if lane else own)[among]
         past = max((day.gaps[name] for day in days if name in day.gaps), default=0)
         by_chance = math.log(thresholds.gap_chance) / math.log1p(-min(share, 0.999))
-        allowed = math.ceil(max(by_chance, thresholds.gap_margin * past))
+        allowed = max(math.ceil(by_chance), math.ceil(thresholds.gap_margin * past), thresholds.least_gap)
         step, (longest, _) = first_gap(hits, allowed), longest_gap(hits)
         others = "of this camera" if lane else "of the section"
         said = f"{name}: not seen in {longest} sightings {others} in a row, in the past at most {past}"

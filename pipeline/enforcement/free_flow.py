@@ -19,7 +19,7 @@ FREE_FLOW_NEEDS = 200  # passages, to say anything of it
 POINTS = 200  # that stand for the travel times of a day
 STEP_S = 0.05
 MARGIN_S = 15.0
-QUICK_SHARE = 0.6
+QUICK_SHARE, SLOW_SHARE = 0.6, 0.1
 SMOOTHING = 0.7
 LEAST_WIDTH_S = 0.2
 STRAYS = 0.1  # of times that no past explains: one of them proves nothing
@@ -41,7 +41,7 @@ class FreeFlow:
         self.times_s, self.passages = times, passages
         self._first_s = times[0] - MARGIN_S
         cells = int((times[-1] + MARGIN_S - self._first_s) / STEP_S) + 1
-        self.quick_s = float(np.quantile(times, QUICK_SHARE))
+        self.quick_s, self.slow_s = np.quantile(times, (QUICK_SHARE, 1 - SLOW_SHARE)).tolist()
         counts = np.bincount(self._cells(times, cells), minlength=cells).astype(np.float64)
         density = np.convolve(counts, _bell(self._width_s(times)), "same") / len(times)
         self._density: Floats = density + STRAYS / cells

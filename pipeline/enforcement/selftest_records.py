@@ -25,11 +25,14 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     least_evidence: of a sequential check, in natural logarithms: e^12 is 160,000 vehicles. margin: over the most that
     the past has reached by itself. slack: how much less likely than the likeliest a begin may be, and lead: how many
-    vehicles earlier still, since the first ones need not show it. shifts_s: what a
-    clock is asked for, both ways. gap_chance: of a silence among as many independent vehicles; gap_margin: over the
-    longest of the past. rate_*: what a share must rise to, as a factor and by itself. fall: of a mean, in spreads.
-    drift_s, drift_errors: over the time that was looked at, and in standard errors. asymmetry: by how much of the
-    travel time the two directions of a road may differ where no past tells.
+    vehicles earlier still, since the first ones need not show it. shifts_s: what a clock is asked for, both ways.
+    congested_share: of passages that are slower than the slowest tenth of the past, shift included: above it, drivers
+    who look slower are in congestion.
+    gap_chance: of a silence among as many independent vehicles; gap_margin: over the longest of the past; least_gap: at
+    least so many, since vehicles come in platoons and the last ones leave alone. least_lane_share: a lane that fewer
+    take is not looked at. rate_*: what a share must rise to, as a factor and by itself. fall: of a mean, in spreads.
+    drift_s, drift_errors: over the time that was looked at, and in standard errors; two_way_* likewise. asymmetry: by
+    how much of the travel time the two directions of a road may differ where no past tells.
     """
 
     least_evidence: float = 12.0
@@ -37,11 +40,13 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slack: float = 8.0
     lead: int = 50
     shifts_s: tuple[float, ...] = (0.5, 1.0, 2.0, 5.0)
+    congested_share: float = 0.2
     reference_passages: int = 1000
     least_passages: int = 200
     days: int = 28
     gap_chance: float = 1e-9
     gap_margin: float = 2.0
+    least_gap: int = 100
     least_lane_share: float = 0.02
     rate_factor: float = 3.0
     rate_rise: float = 0.05
