@@ -216,7 +216,7 @@ def _check(
         return Check(name, Verdict.PASSED, measured, error, threshold, unit, said)
     begun_us, found_us = int(first_us[step.earliest :].min()), int(last_us[step.found])
     vehicles = step.found - step.begun
-    said = f"{said}; found after {vehicles} vehicles"
+    said = f"{said}; found {vehicles} vehicles after its likeliest begin"
     return Check(
         name, Verdict.FAILED, measured, error, threshold, unit, said, rfc3339(begun_us), rfc3339(found_us), vehicles
     )

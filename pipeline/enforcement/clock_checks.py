@@ -83,7 +83,7 @@ def _shifted(passages: Passages, flow: FreeFlow, step: Change, enough: float, ab
     vehicles = step.found - step.begun
     said = (
         f"the time between entry and exit changed by {shift_s:+.1f} s (± {error_s:.1f} s): drivers look {looks}; found "
-        f"after {vehicles} vehicles, with evidence above {enough:.1f}. Compare both clocks with a reference"
+        f"{vehicles} vehicles after its likeliest begin. Compare both clocks with a reference"
     )
     # A slow vehicle may have entered before the first doubtful one and left behind it.
     begun_us = int(passages.first_us[step.earliest :].min())

@@ -41,7 +41,8 @@ class FreeFlow:
         self.times_s, self.passages = times, passages
         self._first_s = times[0] - MARGIN_S
         cells = int((times[-1] + MARGIN_S - self._first_s) / STEP_S) + 1
-        self.quick_s, self.slow_s = np.quantile(times, (QUICK_SHARE, 1 - SLOW_SHARE)).tolist()
+        self.quick_s = float(np.quantile(times, QUICK_SHARE))
+        self.slow_s = float(np.quantile(times, 1 - SLOW_SHARE))
         counts = np.bincount(self._cells(times, cells), minlength=cells).astype(np.float64)
         density = np.convolve(counts, _bell(self._width_s(times)), "same") / len(times)
         self._density: Floats = density + STRAYS / cells

@@ -37,8 +37,8 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     least_evidence: float = 12.0
     margin: float = 1.3
-    slack: float = 8.0
-    lead: int = 50
+    slack: float = 12.0
+    lead: int = 200
     shifts_s: tuple[float, ...] = (0.5, 1.0, 2.0, 5.0)
     congested_share: float = 0.2
     reference_passages: int = 1000
