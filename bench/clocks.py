@@ -1,6 +1,6 @@
 """How soon a self-test finds a clock that goes wrong, and how often it cries wolf, on simulated traffic.
 
-Of each case: two days that passed, a day of 7,000 vehicles on which nothing is wrong, the same in an hour and a half of
+Of each case: seven days that passed, a day of 7,000 vehicles on which nothing is wrong, the same in an hour and a half of
 congestion, tested as a timer does it, time and again; and the same with each shift after 1,500 passages, tested once
 500 passages later. In the simulator's traffic a wave of congestion comes every ten minutes.
 """
@@ -21,7 +21,7 @@ from pipeline.enforcement.times import parse_rfc3339_us
 
 SECTIONS = ((500.0, 40.2336), (776.0, 48.3), (1462.0, 64.4), (3000.0, 100.0))  # metres, km/h
 SHIFTS_S = (-0.5, -1.0, -2.0, -5.0, 0.5, 1.0, 2.0, 5.0)
-DAYS, VEHICLES_OF_A_DAY, VEHICLES = 2, 6000, 7000
+DAYS, VEHICLES_OF_A_DAY, VEHICLES = 7, 6000, 7000
 SHIFTED_AFTER, WITHIN, TESTED_EVERY = 1500, 500, 1000
 DECLARED_S = 0.12
 SPEEDERS = 0.12
