@@ -1,6 +1,6 @@
 """How soon a self-test finds a clock that goes wrong, and how often it cries wolf, on simulated traffic.
 
-Of each case: seven days that passed, a day of 7,000 vehicles on which nothing is wrong, the same in an hour and a half of
+Of each case: seven days that passed, a day of 7,000 vehicles on which nothing is wrong, the same with 90 minutes of
 congestion, tested as a timer does it, time and again; and the same with each shift after 1,500 passages, tested once
 500 passages later. In the simulator's traffic a wave of congestion comes every ten minutes.
 """
