@@ -7,7 +7,21 @@ import json
 import sys
 from pathlib import Path
 
-from bench import bounded, check, comparison, cost, machine, ocr, participants, plot, scale, steps, streaming, table
+from bench import (
+    bounded,
+    check,
+    clocks,
+    comparison,
+    cost,
+    machine,
+    ocr,
+    participants,
+    plot,
+    scale,
+    steps,
+    streaming,
+    table,
+)
 from bench.comparison import Result, WrongOutputError
 
 
@@ -24,7 +38,7 @@ def main() -> int:
         return _scale(args)
     if args.only in (None, *steps.PARTS):
         steps.print_and_keep(args.out / "steps", args.only, args.repeats)
-    if args.only in (None, "bounded", "streaming", "ocr"):
+    if args.only in (None, "bounded", "streaming", "ocr", "clocks"):
         _print_jobs(args)
     if args.only not in (None, "peers"):
         return 0
@@ -36,11 +50,14 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", choices=("bounded", "streaming", "ocr", "peers", "scale", "cost", *steps.PARTS))
+    parser.add_argument(
+        "--only", choices=("bounded", "streaming", "ocr", "clocks", "peers", "scale", "cost", *steps.PARTS)
+    )
     parser.add_argument("--sightings", type=int, default=1_000_000, help="for the bounded job. Default: 1,000,000")
     parser.add_argument("--streamed", type=int, default=100_000, help="for the streaming job. Default: 100,000")
     parser.add_argument("--rate", type=float, default=1000.0, help="sightings a second. Default: 1000")
     parser.add_argument("--pictures", type=_at_least_one, default=200, help="for the reader of plates. Default: 200")
+    parser.add_argument("--cases", type=_at_least_one, default=200, help="days with a wrong clock. Default: 200")
     parser.add_argument("--compared", type=int, default=200_000, help="for the comparison. Default: 200,000")
     parser.add_argument("--repeats", type=_at_least_one, default=5, help="runs of each one compared. Default: 5")
     parser.add_argument(
@@ -68,6 +85,8 @@ def _print_jobs(args: argparse.Namespace) -> None:
         results["streaming"] = streaming.measure(args.out / "streaming", args.streamed, args.rate)
     if args.only in (None, "ocr"):
         results["ocr"] = ocr.measure(args.pictures)
+    if args.only == "clocks":  # a matter of evidence, not of speed
+        results["clocks"] = clocks.measure(args.cases)
     text = json.dumps(results, indent=2)
     (args.out / "results.json").write_text(text + "\n", encoding="utf-8")
     print(text)

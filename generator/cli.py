@@ -14,10 +14,12 @@ from typing import NoReturn
 from generator.config import (
     DEFAULT_START_US,
     FAULTS,
+    ClockShift,
     Config,
     Form,
     GeneratorError,
     Pictures,
+    parse_clock_shift,
     parse_coordinates,
     parse_faults,
 )
@@ -97,6 +99,11 @@ def _add_traffic(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--speeders", metavar="SHARE", type=float, default=0.12, help="of the drivers; default: 0.12")
     group.add_argument("--faults", default="none", help="all, none, or name=rate,... (see below); default: none")
+    group.add_argument(
+        "--clock_shift",
+        metavar="CAMERA,SECONDS,AFTER",
+        help="one camera's clock is off by so many seconds, above 0 late, from so many seconds after the start on",
+    )
     group.add_argument("--seed", metavar="S", type=int, default=1, help="same seed, same traffic; default: 1")
     group.add_argument("--start_time", metavar="T", help="of a file, RFC 3339; default: 2026-03-02T13:00:00Z")
 
@@ -134,8 +141,9 @@ def _config(options: argparse.Namespace) -> Config:
     if pictures is not Pictures.NONE and not stored:
         raise GeneratorError(f"--pictures {pictures}: found no place for them. Give --bucket, or with EDEM --cars_dir.")
     edem = form is Form.EDEM
+    network = None if edem else _network(options.sections)
     return Config(
-        network=None if edem else _network(options.sections),
+        network=network,
         form=form,
         vehicles=options.vehicles,
         rate=options.rate,
@@ -150,7 +158,16 @@ def _config(options: argparse.Namespace) -> Config:
         initial=parse_coordinates(options.initial_coordinates, "--initial_coordinates") if edem else None,
         final=parse_coordinates(options.final_coordinates, "--final_coordinates") if edem else None,
         limit_kmh=parse_limit_kmh(options.limit, "--limit"),
+        clock_shift=_clock_shift(options.clock_shift, network),
     )
+
+
+def _clock_shift(text: str | None, network: Network | None) -> ClockShift | None:
+    if text is None:
+        return None
+    if network is None:
+        raise GeneratorError("--clock_shift: found with --format edem, whose messages tell no time. Leave it out.")
+    return parse_clock_shift(text, network.cameras)
 
 
 def _check_numbers(options: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -50,6 +50,14 @@ class Pictures(StrEnum):
     NONE = "none"
 
 
+class ClockShift(msgspec.Struct, frozen=True):
+    """A camera's clock that is off by shift_s (seconds, above 0 is late) from after_s seconds behind the start on."""
+
+    camera: str
+    shift_s: float
+    after_s: float = 0.0
+
+
 class Config(msgspec.Struct, frozen=True):
     """Everything that decides what is generated: equal configs give equal bytes.
 
@@ -57,6 +65,7 @@ class Config(msgspec.Struct, frozen=True):
     rate: vehicles a second; None is natural traffic. speeders: share of drivers who want to exceed the limit.
     start_us: time of the first departure, microseconds since 1970. batch: most sightings in one message,
     batch_us: longest time one message gathers. bucket: where pictures are said to lie; None: no image_url at all.
+    clock_shift: a clock that goes wrong, of camera sightings only.
     """
 
     network: Network | None = None
@@ -74,6 +83,20 @@ class Config(msgspec.Struct, frozen=True):
     initial: Coordinates | None = None
     final: Coordinates | None = None
     limit_kmh: float = 40.2336
+    clock_shift: ClockShift | None = None
+
+
+def parse_clock_shift(text: str, cameras: Collection[str]) -> ClockShift:
+    """ "CAMERA,SECONDS,AFTER" as a shift of a camera's clock. Raises GeneratorError."""
+    camera, *numbers = (part.strip() for part in text.rsplit(",", maxsplit=2))
+    if len(numbers) != 2 or not all(re.fullmatch(NUMBER, number) for number in numbers) or float(numbers[1]) < 0:
+        raise GeneratorError(
+            f"--clock_shift: found {text!r}; allowed: CAMERA,SECONDS,AFTER, by how much its clock is off and how many "
+            "seconds after the start it begins. Write for example FIRST-26,-2,1800."
+        )
+    if camera not in cameras:
+        raise GeneratorError(f"--clock_shift: found camera {camera!r}; allowed: {', '.join(cameras)}.")
+    return ClockShift(camera, float(numbers[0]), float(numbers[1]))
 
 
 def parse_coordinates(text: str, option: str) -> Coordinates:

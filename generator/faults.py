@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from generator.config import FAULTS
+from generator.config import FAULTS, ClockShift
 from generator.crossings import Crossings
 from generator.fleet import Fleet
 from generator.plates import LOOKALIKES, near_twin
@@ -22,6 +22,7 @@ DISORDER_S = (0.5, 8.0)
 LATENESS_S = (45.0, 90.0)  # longer than the session gap of short sections
 JITTER_S = 0.02  # standard deviation of a camera clock kept by NTP; three of them at most
 TWIN_ATTEMPTS = 8
+CLOCK_SHIFT = "clock_shift"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,13 @@ def _twin_plate(plate: str, region: str, taken: set[str], rng: np.random.Generat
     return None
 
 
-def report(crossings: Crossings, cast: Cast, rates: Mapping[str, float], rng: np.random.Generator) -> Feed:
+def report(
+    crossings: Crossings,
+    cast: Cast,
+    rates: Mapping[str, float],
+    rng: np.random.Generator,
+    clock_shift: ClockShift | None = None,
+) -> Feed:
     """What the cameras make of the crossings, and when it is sent."""
     # Each fault has its own stream, on or off, so that turning one off leaves the others where they were.
     streams = dict(zip(("confidence", *sorted(FAULTS)), rng.spawn(len(FAULTS) + 1), strict=True))
@@ -95,6 +102,9 @@ def report(crossings: Crossings, cast: Cast, rates: Mapping[str, float], rng: np
     if (jittered := touched.get("clock_jitter")) is not None:
         off_s = np.clip(streams["clock_jitter"].normal(0, JITTER_S, count), -3 * JITTER_S, 3 * JITTER_S)
         stamped_us += np.where(jittered, np.rint(off_s * 1e6), 0).astype(np.int64)
+    if clock_shift is not None:
+        touched[CLOCK_SHIFT] = _shifted(crossings, clock_shift)
+        stamped_us += np.where(touched[CLOCK_SHIFT], round(clock_shift.shift_s * 1e6), 0)
     no_picture = touched.get("missing_pictures", np.zeros(count, dtype=bool))
     names_it = streams["missing_pictures"].random(count) < 0.5
     malformed = touched.pop("malformed", np.zeros(count, dtype=bool))
@@ -112,6 +122,13 @@ def report(crossings: Crossings, cast: Cast, rates: Mapping[str, float], rng: np
         touched=touched
         | {"near_twins": cast.twinned[crossings.vehicle], "cloned_plates": cast.cloned[crossings.vehicle]},
     )
+
+
+def _shifted(crossings: Crossings, clock_shift: ClockShift) -> Flags:
+    """The crossings that are stamped by a clock that is off."""
+    by_camera = np.array(crossings.cameras)[crossings.camera] == clock_shift.camera
+    found: Flags = by_camera & (crossings.time_us >= clock_shift.after_s * 1e6)
+    return found
 
 
 def _read(

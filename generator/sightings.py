@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from generator.config import Config, GeneratorError, Pictures
 from generator.crossings import Crossings, SectionPassages, observe
-from generator.faults import Cast, Feed, cast, report
+from generator.faults import CLOCK_SHIFT, Cast, Feed, cast, report
 from generator.fleet import CLASSES, draw_fleet
 from generator.look import Look, light_at
 from generator.outgoing import Outgoing, PictureOrder, cuts, lines
@@ -92,7 +92,7 @@ class SightingScenario:
         fleet = draw_fleet(config.vehicles, config.speeders, fleet_rng)
         identities = cast(fleet, config.faults, len(routes), cast_rng)
         crossings, passages = observe(routes, fleet, flow, traffic_rng)
-        feed = report(crossings, identities, config.faults, feed_rng)
+        feed = report(crossings, identities, config.faults, feed_rng, config.clock_shift)
         return SightingScenario(
             config,
             haste,
@@ -278,7 +278,7 @@ def _pictured(pictures: Pictures, crossings: Crossings, passages: list[SectionPa
     suspected = np.zeros(int(crossings.vehicle.max()) + 1, dtype=bool)
     for section in passages:
         suspected[section.vehicle[section.avg_speed_kmh > NEAR_LIMIT * section.stretch.section.limit_kmh]] = True
-    for name in ("misreads", "clock_jitter", "near_twins", "cloned_plates"):
+    for name in ("misreads", "clock_jitter", "near_twins", "cloned_plates", CLOCK_SHIFT):
         if name in feed.touched:
             suspected[crossings.vehicle[feed.touched[name]]] = True
     return suspected[crossings.vehicle]

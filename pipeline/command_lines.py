@@ -114,6 +114,27 @@ def verify() -> Parser:
     return parser
 
 
+def selftest() -> Parser:
+    """What is tested, and where its records go."""
+    parser = Parser(
+        "python -m pipeline selftest",
+        "Self-test: test cameras by the traffic that they see: clocks, lanes, readings, speeds. A line and a signed "
+        "record for each section and day; exit status 1 if a section fails.",
+    )
+    parser.add_argument("--sections", required=True, help="the section file")
+    parser.add_argument("--passages", help="file or pattern of passages of a run from files")
+    parser.add_argument("--sightings", help="file or pattern of its sightings")
+    parser.add_argument("--project_id", default=os.environ.get("GOOGLE_CLOUD_PROJECT"))
+    parser.add_argument("--dataset", help="dataset with passages and sightings, instead of files")
+    parser.add_argument("--day", help="the UTC day, such as 2026-01-31; default with files: each day that they hold")
+    parser.add_argument("--output", required=True, help="folder for selftest-DAY.ndjson, and its signature beside it")
+    parser.add_argument("--baseline", help="file of what is kept of days that passed; read, and written anew")
+    parser.add_argument("--notices", help="file of notices, to which a line is added for a section that fails")
+    parser.add_argument("--signing_key", help="key of the signature, as of section-speed; default: none")
+    parser.add_argument("--thresholds", help="JSON file of thresholds other than the defaults")
+    return parser
+
+
 def republish() -> Parser:
     """What is sent again, from where to where."""
     parser = Parser(

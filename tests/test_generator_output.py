@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from generator.config import FAULTS, Config, Form, GeneratorError, Pictures
+from generator.config import FAULTS, ClockShift, Config, Form, GeneratorError, Pictures
 from generator.edem import POINTS
 from generator.faults import MALFORMED, malformed_objects, misread_plate
 from generator.outgoing import cuts
@@ -229,6 +229,20 @@ def test_cloned_plates_come_at_their_rate_on_several_vehicles():
     shared = {plate for plate, times in plates.items() if times > 1}
     assert 2000 - len(plates) == pytest.approx(100, rel=0.35)
     assert {str(p) for p in scenario.cast.fleet.plate[scenario.cast.cloned]} == shared
+
+
+def test_shifted_clock_stamps_its_camera_alone_from_then_on():
+    plain = generate(config(vehicles=300))
+    shifted = generate(config(vehicles=300, clock_shift=ClockShift("FIRST-26", -2.0, 60.0)))
+    touched = shifted.feed.touched["clock_shift"]
+    assert (shifted.feed.stamped_us - plain.feed.stamped_us == np.where(touched, -2_000_000, 0)).all()
+    crossings = shifted.crossings
+    assert (touched == ((crossings.camera == crossings.cameras.index("FIRST-26")) & (crossings.time_us >= 60e6))).all()
+    assert 0 < touched.sum() < (crossings.camera == crossings.cameras.index("FIRST-26")).sum()
+    true, other = (list(scenario.truth()) for scenario in (plain, shifted))
+    assert [one.travel_time_s for one in true[:-1]] == [one.travel_time_s for one in other[:-1]]
+    assert {one.section_id for one in other[:-1] if "clock_shift" in one.faults} >= {"first-20-26", "first-26-34"}
+    assert other[-1].faults["clock_shift"] == touched.sum()
 
 
 def test_clock_jitter_is_small_and_the_truth_keeps_the_true_time():

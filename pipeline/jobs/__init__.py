@@ -29,6 +29,7 @@ JOBS: Mapping[str, Job] = {
     "provision": Job("pipeline.jobs.provision", command_lines.provision),
     "deprovision": Job("pipeline.jobs.deprovision", command_lines.deprovision),
     "verify": Job("pipeline.jobs.verify", command_lines.verify),
+    "selftest": Job("pipeline.jobs.selftest", command_lines.selftest),
     "republish": Job("pipeline.jobs.republish", command_lines.republish),
     "recall": Job("pipeline.jobs.recall", command_lines.recall),
     "what-if": Job("pipeline.jobs.what_if", command_lines.what_if),
