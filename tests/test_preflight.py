@@ -407,7 +407,7 @@ def test_only_looks_and_tells_everything(names, cloud, tmp_path):
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith("✗")] == []
     assert any(line.startswith("✓ credentials: ") for line in lines)
-    assert lines[-1].startswith("preflight: 16 looked at in ")
+    assert lines[-1].startswith("preflight: 18 looked at in ")
     assert lines[-1].endswith("all there")
 
 

@@ -12,7 +12,8 @@ from single_records import passage_record, sighting_record
 
 from pipeline import endpoints
 from pipeline.deployment.plan import Resources
-from pipeline.enforcement import records
+from pipeline.enforcement import alarms, records
+from pipeline.enforcement.clones import Pair
 from pipeline.enforcement.model import Basis, Message, Outcome, Passage, Reason, Sighting, Status
 from pipeline.enforcement.privacy import Pseudonyms
 from pipeline.enforcement.sections import Section
@@ -87,6 +88,13 @@ RECORDS = {
         passage_record(Passage("p2", "s", "B", 40.0, T0_US, T0_US, 1, outcome=Outcome.UNMEASURABLE), NAMES),
     ],
     "fines": [fine(), records.fine(replace(PASSAGE, passage_id="p3", exit=None), SECTION, Status.WITHDRAWN)],
+    "alarms": [
+        alarms.of_clone(
+            Pair(SIGHTING, replace(SIGHTING, time_us=T0_US + 1_000_000, image_url=None), 5_000.0, 2_000.0),
+            [replace(PASSAGE, outcome=None, reasons=(Reason.SEEN_ELSEWHERE,))],
+            NAMES,
+        ),
+    ],
     "rejected": [
         records.rejected(
             Message(b"\x00\xff{", "m", T0_US, {"a": 'b"'}), "decode", "malformed_json", "not JSON", "speed"
@@ -177,6 +185,7 @@ def test_every_record_that_is_written_has_its_table():
         records.SightingRecord,
         records.PassageRecord,
         records.Fine,
+        alarms.Alarm,
         records.Rejected,
     }
     assert ROW_IDS.keys() == tables.TABLES.keys()
