@@ -94,6 +94,7 @@ RECORDS = {
             [replace(PASSAGE, outcome=None, reasons=(Reason.SEEN_ELSEWHERE,))],
             NAMES,
         ),
+        alarms.of_clone(Pair(Sighting("e2", "B", T0_US), Sighting("e3", "B", T0_US + 1), 900.0, 500.0), [], NAMES),
     ],
     "rejected": [
         records.rejected(
