@@ -343,7 +343,7 @@ def test_everything_that_is_shuffled_is_typed(launched):
     assert found == {
         "Commit withdrawals/Group": "kv(varint, StructCoder)",
         "Group sessions/Group": "kv(kv(string_utf8, string_utf8), StructCoder)",
-        "Judge cases/Commit/Group": "kv(varint, StructCoder)",
+        "Judge cases/Commit/Group": "kv(varint, iterable(StructCoder))",
         "Measure passages/Measure and decide/ParDo(_MeasureAndRevise)": (
             "kv(kv(string_utf8, string_utf8), iterable(StructCoder))"
         ),
