@@ -341,12 +341,12 @@ def shuffled(launched: Launched) -> dict[str, str]:
 def test_everything_that_is_shuffled_is_typed(launched):
     found = shuffled(launched)
     assert found == {
-        "Commit alarms/Group": "kv(varint, StructCoder)",
-        "Commit withdrawals/Group": "kv(varint, StructCoder)",
+        "Commit alarms/Group": "kv(varint, iterable(StructCoder))",
+        "Commit withdrawals/Group": "kv(varint, iterable(StructCoder))",
         "Group sessions/Group": "kv(string_utf8, StructCoder)",
-        "Judge cases/Commit/Group": "kv(varint, StructCoder)",
+        "Judge cases/Commit/Group": "kv(varint, iterable(StructCoder))",
         "Measure passages/Measure and decide/ParDo(_MeasureAndRevise)": "kv(string_utf8, iterable(StructCoder))",
-        "Write outputs/Commit passages/Group": "kv(varint, StructCoder)",
+        "Write outputs/Commit passages/Group": "kv(varint, iterable(StructCoder))",
         "Write outputs/Store in BigQuery/Store passages/Gather/ParDo(_GroupIntoBatchesDoFn)": "kv(varint, StructCoder)",
     }
 

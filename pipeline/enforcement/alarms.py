@@ -14,14 +14,14 @@ from pipeline.enforcement.records import Time
 from pipeline.enforcement.times import rfc3339
 
 
-class SeenAt(msgspec.Struct, frozen=True, gc=False):
-    """A sighting, by what the stored one and its picture can be found."""
+class SeenAt(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A sighting, by what the stored one and its picture can be found; what is unknown is left out."""
 
     event_id: str
-    camera_id: str | None
     timestamp: Time
-    coordinates: Coordinates | None
-    image_url: str | None
+    camera_id: str | None = None
+    coordinates: Coordinates | None = None
+    image_url: str | None = None
 
 
 class Alarm(msgspec.Struct, frozen=True, gc=False):
@@ -67,5 +67,5 @@ def _identity(sighting: Sighting) -> str:
 
 def _seen_at(sighting: Sighting) -> SeenAt:
     return SeenAt(
-        sighting.event_id, sighting.camera_id, rfc3339(sighting.time_us), sighting.location, sighting.image_url
+        sighting.event_id, rfc3339(sighting.time_us), sighting.camera_id, sighting.location, sighting.image_url
     )
