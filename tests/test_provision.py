@@ -23,7 +23,7 @@ from pipeline.provision import provision
 from pipeline.warehouse import columns, tables
 
 numbers = itertools.count()
-KINDS = {"topic": 4, "subscription": 4, "bucket": 2, "dataset": 1, "table": 4, "view": 4}
+KINDS = {"topic": 4, "subscription": 5, "bucket": 2, "dataset": 1, "table": 5, "view": 6}
 
 
 @pytest.fixture

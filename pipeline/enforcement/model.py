@@ -48,6 +48,13 @@ class Status(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class Decision(StrEnum):
+    """What a person made of a case."""
+
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+
+
 class Reason(StrEnum):
     """Why a passage was not measured or a suspected violation was not fined."""
 
@@ -79,6 +86,8 @@ class Reason(StrEnum):
     PLATES_DIFFER = "plates_on_pictures_differ"
     LOW_CONFIDENCE = "low_confidence"
     AMBIGUOUS_TEXT = "ambiguous_text"
+    CONFIRMED_BY_PERSON = "confirmed_by_a_person"
+    REJECTED_BY_PERSON = "rejected_by_a_person"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -221,6 +230,11 @@ def passage_id(section_id: str, vehicle: str, first_us: int) -> str:
 def fine_id(passage: str) -> str:
     """UUIDv5 of the passage: one fine for one passage, however often it is computed."""
     return _uuid5(f"fine|{passage}")
+
+
+def review_id(fine: str, revision: int, decision: Decision, reviewer: str) -> str:
+    """UUIDv5 of what was decided and by whom: one decision, however often it is sent."""
+    return _uuid5(f"review|{fine}|{revision}|{decision}|{reviewer}")
 
 
 def _uuid5(name: str) -> str:

@@ -15,6 +15,7 @@ from pipeline.enforcement import model
 from pipeline.enforcement.model import (
     Basis,
     Coordinates,
+    Decision,
     Message,
     Outcome,
     Passage,
@@ -93,13 +94,15 @@ class PassageRecords(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):
-    """A picture in the evidence bucket and what was read on it."""
+    """A picture in the evidence bucket and what was read on it; plate and plate_region: its camera's own reading."""
 
     camera_id: str | None
     image_url: str | None
     sha256: str | None
     text: str | None
     confidence: float | None
+    plate: str | None = None
+    plate_region: str | None = None
 
 
 class Fine(msgspec.Struct, frozen=True, gc=False):
@@ -161,6 +164,38 @@ class PublicPassage(msgspec.Struct, frozen=True, gc=False):
     image_url: str | None
     passage_id: str
     revision: int
+    schema_version: int = model.SCHEMA_VERSION
+
+
+class PersonsReading(msgspec.Struct, frozen=True, gc=False):
+    """The plate that a person read on one picture, beside what its camera and the reader of plates had read.
+
+    camera_right, text_right: whether that is the same plate; null where there was none to compare.
+    """
+
+    camera_id: str | None
+    plate: str
+    camera_plate: str | None
+    camera_right: bool | None
+    text: str | None
+    text_right: bool | None
+
+
+class Review(msgspec.Struct, frozen=True, gc=False):
+    """What a person decided about one revision of a case. Rows are added and never changed."""
+
+    review_id: str
+    fine_id: str
+    passage_id: str
+    radar_id: str
+    revision: int
+    decision: Decision
+    reviewer: str
+    reason: str | None
+    license_plate: str | None
+    both_pictures_seen: bool
+    readings: tuple[PersonsReading, ...]
+    decided_at: Time
     schema_version: int = model.SCHEMA_VERSION
 
 
@@ -310,6 +345,11 @@ def fine(
         amount=passage.amount,
         currency=passage.currency or None,
     )
+
+
+def fine_attributes(fine: Fine) -> dict[str, str]:
+    """What subscribers of fines filter by."""
+    return {"fine_id": fine.fine_id, "status": fine.status.value, "radar_id": fine.radar_id}
 
 
 def public_passage(passage: Passage) -> PublicPassage:

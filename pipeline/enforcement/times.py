@@ -65,6 +65,11 @@ def rfc3339(time_us: int) -> str:
     return _second(time_s) + str(time_us - time_s * 1_000_000 + 1_000_000)[1:] + "Z"
 
 
+def rfc3339_of(moment: datetime) -> str:
+    """The same of a time with its zone."""
+    return rfc3339((moment - _EPOCH) // _MICROSECOND)
+
+
 def rfc3339_of_all(times_us: Sequence[int] | npt.NDArray[np.int64]) -> list[str]:
     """The same of many times, faster."""
     texts: list[str] = np.datetime_as_string(np.array(times_us, np.int64).astype("M8[us]"), timezone="UTC").tolist()

@@ -38,6 +38,8 @@ REASONS: Mapping[Reason, str] = {
     Reason.PLATES_DIFFER: "the two pictures show different plates",
     Reason.LOW_CONFIDENCE: "the plate was read with too little confidence",
     Reason.AMBIGUOUS_TEXT: "the picture shows more than one text that may be the plate",
+    Reason.CONFIRMED_BY_PERSON: "a person looked at the pictures and confirmed it",
+    Reason.REJECTED_BY_PERSON: "a person looked at the case and rejected it",
 }
 
 
@@ -74,3 +76,9 @@ def clock(time_us: int) -> str:
 def day(time_us: int) -> str:
     """The day in figures that no reader takes for another: 2026-03-02."""
     return rfc3339(time_us)[:10]
+
+
+def line(found: object) -> str:
+    """One line that a terminal can show, whatever somebody wrote."""
+    text = " ".join(str(found).split())
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

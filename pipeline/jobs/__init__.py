@@ -29,6 +29,7 @@ JOBS: Mapping[str, Job] = {
     "provision": Job("pipeline.jobs.provision", command_lines.provision),
     "deprovision": Job("pipeline.jobs.deprovision", command_lines.deprovision),
     "verify": Job("pipeline.jobs.verify", command_lines.verify),
+    "review": Job("pipeline.jobs.review", command_lines.review),
     "republish": Job("pipeline.jobs.republish", command_lines.republish),
 }
 

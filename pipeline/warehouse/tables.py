@@ -16,11 +16,13 @@ from pipeline.enforcement import records
 
 
 class Table(NamedTuple):
-    """A table: its record type, the column of its day, the columns it is clustered by."""
+    """A table: its record type, the column of its day, the columns it is clustered by; by_people: the section-speed job
+    neither reads nor writes it."""
 
     record_type: type[msgspec.Struct]
     partitioned_by: str
     clustered_by: tuple[str, ...]
+    by_people: bool = False
 
 
 TABLES: Mapping[str, Table] = {
@@ -28,8 +30,10 @@ TABLES: Mapping[str, Table] = {
     "passages": Table(records.PassageRecord, "entry_time", ("section_id", "outcome")),
     "fines": Table(records.Fine, "entry_time", ("radar_id", "status")),
     "rejected": Table(records.Rejected, "received_at", ("stage", "reason")),
+    "reviews": Table(records.Review, "decided_at", ("fine_id", "decision"), by_people=True),
 }
-VIEWS = ("latest_sightings", "latest_passages", "latest_fines", "edem")  # in order: edem reads the others
+# In order: the last ones read those before.
+VIEWS = ("latest_sightings", "latest_passages", "latest_fines", "edem", "review_queue", "camera_misreads")
 _SQL_TYPES: Mapping[type, str] = {str: "STRING", float: "FLOAT64", int: "INT64", bool: "BOOL"}
 
 
