@@ -26,8 +26,8 @@ class Parser(argparse.ArgumentParser):
         raise OptionError(message.removeprefix("argument "))
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
-        """What the options hold. Raises OptionError."""
-        given, unknown = self.parse_known_args(list(argv))
+        """What the options hold, whatever stands between them. Raises OptionError."""
+        given, unknown = self.parse_known_intermixed_args(list(argv))
         if unknown:
             raise self.unknown(unknown[0])
         return given

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 from google.api_core.exceptions import NotFound
-from google.api_core.retry import Retry
 from google.cloud import bigquery
 from google.pubsub_v1 import PublisherClient
 
@@ -19,10 +18,11 @@ from pipeline import endpoints
 from pipeline.enforcement import decisions
 from pipeline.enforcement.decisions import Reviewed
 from pipeline.enforcement.records import Fine, Review, fine_attributes
-from pipeline.patience import PATIENCE, PATIENCE_S, first_line, told
+from pipeline.patience import PATIENCE, first_line, told
 from pipeline.warehouse import tables
 from pipeline.warehouse.rows import INSERT_TIMEOUT_S, RETRY, ROW_IDS, record
 
+QUERY_TIMEOUT_S = 60.0
 _QUEUE = "SELECT * FROM `{dataset}.review_queue` ORDER BY exit_time, fine_id"
 _UNSENT = """
 SELECT DISTINCT cases.fine_id AS fine_id
@@ -105,11 +105,12 @@ class Desk:
 
     def _rows(self, sql: str, fine_id: str | None = None) -> list[dict[str, Any]]:
         config = bigquery.QueryJobConfig(query_parameters=_parameters(fine_id))
-        limits = {"api_timeout": PATIENCE_S, "retry": Retry(timeout=PATIENCE_S), "job_retry": None}
+        text = sql.format(dataset=self._dataset)
         with told("bigquery", self._dataset):
             try:
-                found = self._client.query_and_wait(sql.format(dataset=self._dataset), job_config=config, **limits)
-                return [dict(row.items()) for row in found]
+                # Not query_and_wait: the local service answers that with no rows where a query has failed.
+                job = self._client.query(text, job_config=config, job_retry=None, **PATIENCE)
+                return [dict(row.items()) for row in job.result(timeout=QUERY_TIMEOUT_S, retry=PATIENCE["retry"])]
             except NotFound as error:
                 raise self._absent(error) from error
 

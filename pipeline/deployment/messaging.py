@@ -83,7 +83,7 @@ class Subscription(Resource):
             "expires_after_s": None,
             "retry_s": plan.retry_s,
             "labels": plan.labels,
-            "filter": plan.filter,
+            "filter": plan.filter or None,
         }
         if dead_letter:
             self.wanted["dead_letters"] = (f"{self._topics}/{dead_letter}", plan.delivery_attempts)
@@ -103,7 +103,7 @@ class Subscription(Resource):
             "retry_s": (_seconds(retry.minimum_backoff), _seconds(retry.maximum_backoff)) if retry else None,
             "dead_letters": (dead.dead_letter_topic, dead.max_delivery_attempts) if dead.dead_letter_topic else None,
             "labels": dict(found.labels),
-            "filter": found.filter,
+            "filter": found.filter or None,
         }
 
     def make(self) -> None:

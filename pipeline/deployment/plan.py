@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pipeline.enforcement.model import Status
-
 DAY_S = 86_400
 ACK_DEADLINE_S = 60
 REPLAYABLE_S = 7 * DAY_S  # so far back a topic can be replayed, after a fix
@@ -20,7 +18,7 @@ REGION = "us-central1"
 EVIDENCE_KEPT_DAYS = 365
 APPLICATION = "section-speed"
 ROLE = "component"  # the label that says what a resource is for
-REVIEWS_ONLY = f'attributes.status = "{Status.REVIEW}"'
+REVIEWS_ONLY = 'attributes.status = "review"'
 EVIDENCE = "evidence"  # the role of what is never removed
 
 Labels = Mapping[str, str]
