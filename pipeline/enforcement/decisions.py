@@ -132,7 +132,7 @@ def confirm(case: Reviewed, told: Told, now_us: int, deadline_us: int | None, *,
             "it with --after_deadline if the law still lets you"
         )
     _refuse_without_proof(case.fine, told)
-    return _review(case.fine, Decision.CONFIRMED, told, now_us, next(plate for plate in told.plates if plate))
+    return _review(case.fine, Decision.CONFIRMED, told, now_us)
 
 
 def reject(case: Reviewed, told: Told, now_us: int) -> Review:
@@ -144,7 +144,7 @@ def reject(case: Reviewed, told: Told, now_us: int) -> Review:
         raise DecisionError(f"{fine.fine_id}: it was taken back already, {_why(fine.reasons)}; nothing to decide")
     if fine.status is Status.ISSUED and Reason.CONFIRMED_BY_PERSON not in fine.reasons:
         raise DecisionError(f"{fine.fine_id}: it is a fine that no person was asked about; allowed: cases for review")
-    return _review(fine, Decision.REJECTED, told, now_us, next((plate for plate in told.plates if plate), None))
+    return _without_plates(_review(fine, Decision.REJECTED, told, now_us))
 
 
 def refuse_closed(case: Reviewed) -> None:
@@ -192,8 +192,14 @@ def _why(reasons: Iterable[Reason]) -> str:
     return "; ".join(wording.REASONS[reason] for reason in reasons)
 
 
-def _review(fine: Fine, decision: Decision, told: Told, now_us: int, plate: str | None) -> Review:
-    region = next((one.plate_region for one in fine.evidence if one.plate_region), None)
+def _without_plates(review: Review) -> Review:
+    """What a rejection teaches about cameras takes no plate; the one that was read may be of somebody else."""
+    bare = tuple(replace(one, plate=None, camera_plate=None, text=None) for one in review.readings)
+    return replace(review, license_plate=None, readings=bare)
+
+
+def _review(fine: Fine, decision: Decision, told: Told, now_us: int) -> Review:
+    read = readings(fine, told)
     return Review(
         review_id=model.review_id(fine.fine_id, fine.revision, decision, told.reviewer),
         fine_id=fine.fine_id,
@@ -203,9 +209,9 @@ def _review(fine: Fine, decision: Decision, told: Told, now_us: int, plate: str 
         decision=decision,
         reviewer=told.reviewer,
         reason=told.reason,
-        license_plate=None if plate is None else _spelt(plate, region),
+        license_plate=next((one.plate for one in read), None),
         both_pictures_seen=told.both_pictures_seen,
-        readings=readings(fine, told),
+        readings=read,
         decided_at=rfc3339(now_us),
     )
 

@@ -170,11 +170,12 @@ class PublicPassage(msgspec.Struct, frozen=True, gc=False):
 class PersonsReading(msgspec.Struct, frozen=True, gc=False):
     """The plate that a person read on one picture, beside what its camera and the reader of plates had read.
 
-    camera_right, text_right: whether that is the same plate; null where there was none to compare.
+    camera_right, text_right: whether that is the same plate; null where there was none to compare. Of a rejected case
+    the plates themselves are null: its driver is taken for innocent.
     """
 
     camera_id: str | None
-    plate: str
+    plate: str | None
     camera_plate: str | None
     camera_right: bool | None
     text: str | None
