@@ -120,7 +120,8 @@ def review() -> Parser:
     deciding.add_argument(
         "--plate",
         action="append",
-        help="needed to confirm: the plate as you read it on the picture, or CAMERA=PLATE for each of two",
+        help="needed to confirm: the plate as you read it on the first picture that show names, or CAMERA=PLATE of "
+        "another, once for each",
     )
     deciding.add_argument("--both_pictures_seen", action="store_true", help="you read this plate on both pictures")
     deciding.add_argument("--after_deadline", action="store_true", help="of confirm: although its deadline has passed")

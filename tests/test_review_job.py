@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 from packet_samples import jpeg, packed, verdict
 from review_samples import PLATE, case
 
-from pipeline import endpoints, review_desk
+from pipeline import command_lines, endpoints, review_desk
 from pipeline.deployment.plan import Resources, plan
 from pipeline.enforcement import manifest
 from pipeline.enforcement.manifest import digest
@@ -121,7 +122,7 @@ def test_list_orders_marks_and_counts(office):
     assert "70.00 km/h, limit 40.2336 km/h (25 mph), First Avenue: its sightings can be paired" in listed[0]
     assert "[can only be rejected]" in listed[2]
     assert "[expired]" in listed[3]
-    assert last == "4 cases: 2 to look at at 1 a day, 1 can only be rejected, 1 expired"
+    assert last == "4 cases: 2 to look at (1 a day), 1 can only be rejected, 1 expired"
 
 
 def test_list_of_nothing(office):
@@ -489,6 +490,14 @@ def test_dataset_that_does_not_exist_is_one_line(office):
     assert status == 2
     err = office._capfd.readouterr().err
     assert "Make it: python -m pipeline provision --project_id local-project --dataset nobody_made_it" in err
+
+
+def test_commands_of_the_readme_are_taken():
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if "-m pipeline review " in line and line.startswith("    ")]
+    found = [command_lines.review().parse(shlex.split(line, comments=True)[4:]) for line in lines]
+    assert [args.action for args in found] == ["list", "show", "confirm", "reject", "cameras"]
+    assert found[3].plate == ["G1=KLM4821", "G2=KLM4822"]
 
 
 def test_command_imports_no_engine():

@@ -32,8 +32,9 @@ def summary(queue: Sequence[Waiting], capacity: int | None) -> str:
     """How many cases of each standing there are."""
     counts = {standing: sum(one.standing is standing for one in queue) for standing in Standing}
     others = ", ".join(f"{counts[one]} {one}" for one in Standing if one is not Standing.WAITS and counts[one])
-    pace = "" if capacity is None else f" at {capacity} a day"
-    return f"{len(queue)} cases: {counts[Standing.WAITS]} to look at{pace}" + (f", {others}" if others else "")
+    pace = "" if capacity is None else f" ({capacity} a day)"
+    cases = "1 case" if len(queue) == 1 else f"{len(queue)} cases"
+    return f"{cases}: {counts[Standing.WAITS]} to look at{pace}" + (f", {others}" if others else "")
 
 
 def facts(case: Reviewed, deadline_us: int | None, now_us: int) -> Iterator[tuple[str, str]]:
