@@ -61,3 +61,9 @@ resource "google_bigquery_table" "later_views" {
     use_legacy_sql = false
   }
 }
+
+# As it was called before the queue of reviews stood beside it.
+moved {
+  from = google_bigquery_table.edem
+  to   = google_bigquery_table.later_views["edem"]
+}
