@@ -36,8 +36,8 @@ class Parser(argparse.ArgumentParser):
         raise OptionError(message.removeprefix("argument "))
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
-        """What the options hold. Raises OptionError."""
-        given, unknown = self.parse_known_args(list(argv))
+        """What the options hold, whatever stands between them. Raises OptionError."""
+        given, unknown = self.parse_known_intermixed_args(list(argv))
         if unknown:
             raise self.unknown(unknown[0])
         return given
@@ -132,6 +132,37 @@ def selftest() -> Parser:
     parser.add_argument("--notices", help="file of notices, to which a line is added for a section that fails")
     parser.add_argument("--signing_key", help="key of the signature, as of section-speed; default: none")
     parser.add_argument("--thresholds", help="JSON file of thresholds other than the defaults")
+    return parser
+
+
+def review() -> Parser:
+    """What is looked at or decided, and by whom."""
+    parser = Parser(
+        "python -m pipeline review",
+        "Review: list the cases that wait for a person, the most urgent first; show one; confirm it, which makes it a "
+        "fine, or reject it, after which it never is one; cameras: how often each camera misread, as decisions say.",
+    )
+    parser.add_argument("action", choices=("list", "show", "confirm", "reject", "cameras"))
+    parser.add_argument("fine_id", nargs="?", metavar="FINE_ID", help="of show, confirm, reject: the id of the case")
+    parser.add_argument("--project_id", default=os.environ.get("GOOGLE_CLOUD_PROJECT"))
+    parser.add_argument("--dataset", default="section_speed", help="dataset of the cases. Default: section_speed")
+    parser.add_argument("--policies", help="of list, show, confirm: file of further policies, for their deadlines")
+    parser.add_argument("--capacity", help="of list: how many cases are looked at in a day. Default: without bound")
+    parser.add_argument(
+        "--save", metavar="FOLDER", help="of show: folder for the pictures, and the sheet of its packet"
+    )
+    deciding = parser.add_argument_group("confirm, reject")
+    deciding.add_argument("--reviewer", help="who decides; needed, and recorded")
+    deciding.add_argument("--reason", help="why; needed to reject, and recorded")
+    deciding.add_argument(
+        "--plate",
+        action="append",
+        help="needed to confirm: the plate as you read it on the first picture that show names, or CAMERA=PLATE of "
+        "another, once for each",
+    )
+    deciding.add_argument("--both_pictures_seen", action="store_true", help="you read this plate on both pictures")
+    deciding.add_argument("--after_deadline", action="store_true", help="of confirm: although its deadline has passed")
+    deciding.add_argument("--output_topic", help="topic of the fines. Default: fines")
     return parser
 
 

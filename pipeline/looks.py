@@ -225,7 +225,7 @@ def _warehouse(settings: Settings) -> Iterator[Look]:
     project, _, name = settings.dataset.rpartition(".")
     provision = _provision(project, "dataset", name)
     yield Look("dataset", partial(_dataset, settings.dataset), provision, down=remedy("bigquery"))
-    for table in tables.TABLES:
+    for table in (name for name, table in tables.TABLES.items() if not table.by_people):
         grant = Grant(WORKER, "roles/bigquery.dataEditor", TABLE, f"{name}.{table}", "")
         denied = roles.command(grant, project)
         full = f"{settings.dataset}.{table}"

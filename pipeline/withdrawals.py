@@ -12,10 +12,11 @@ from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 
 from pipeline import endpoints
-from pipeline.enforcement.records import Fine
+from pipeline.enforcement.records import Fine, fine_attributes
 from pipeline.patience import PATIENCE, PATIENCE_S
-from pipeline.transforms.sinks import MAX_ROWS, ROW_IDS, fine_attributes
+from pipeline.transforms.sinks import MAX_ROWS
 from pipeline.warehouse import tables
+from pipeline.warehouse.rows import ROW_IDS
 
 _ERRORS = (GoogleAPIError, GoogleAuthError, requests.RequestException, futures.TimeoutError)
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from google.cloud.bigquery import SchemaField
 
-from pipeline.enforcement import alarms, intake, limits, lines, model, records, revisions, shares
+from pipeline.enforcement import alarms, decisions, intake, limits, lines, model, records, revisions, shares
 from pipeline.warehouse import columns, tables
 
 MODULES = (
@@ -24,6 +24,7 @@ MODULES = (
     revisions,
     records,
     alarms,
+    decisions,
 )  # whatever is stored, sent or kept as state is a record of these
 
 

@@ -6,8 +6,10 @@ locals {
     fines     = { partitioned_by = "entry_time", clustered_by = ["radar_id", "status"] }
     alarms    = { partitioned_by = "time", clustered_by = ["kind"] }
     rejected  = { partitioned_by = "received_at", clustered_by = ["stage", "reason"] }
+    reviews   = { partitioned_by = "decided_at", clustered_by = ["fine_id", "decision"] }
   }
-  latest_views = ["latest_sightings", "latest_passages", "latest_fines"]
+  latest_views = ["latest_sightings", "latest_passages", "latest_fines", "camera_misreads"]
+  later_views  = ["edem", "review_queue"] # which read the latest ones
   view_texts   = "${path.module}/../pipeline/warehouse/views"
   dataset      = "${var.project_id}.${var.dataset}"
 }
@@ -47,15 +49,22 @@ resource "google_bigquery_table" "latest_views" {
   }
 }
 
-resource "google_bigquery_table" "edem" {
+resource "google_bigquery_table" "later_views" {
+  for_each            = toset(local.later_views)
   dataset_id          = google_bigquery_dataset.warehouse.dataset_id
-  table_id            = "edem"
+  table_id            = each.key
   labels              = { application = "section-speed", component = "warehouse" }
   deletion_protection = false
   depends_on          = [google_bigquery_table.latest_views]
 
   view {
-    query          = replace(file("${local.view_texts}/edem.sql"), "`dataset.", "`${local.dataset}.")
+    query          = replace(file("${local.view_texts}/${each.key}.sql"), "`dataset.", "`${local.dataset}.")
     use_legacy_sql = false
   }
+}
+
+# As it was called before the queue of reviews stood beside it.
+moved {
+  from = google_bigquery_table.edem
+  to   = google_bigquery_table.later_views["edem"]
 }

@@ -1,6 +1,6 @@
 # The same grants, with their reasons: python -m pipeline provision --roles
 locals {
-  accounts = ["worker", "cameras", "fines-reader", "operator", "analyst"]
+  accounts = ["worker", "cameras", "fines-reader", "reviewer", "operator", "analyst"]
 
   topic_grants = [
     { account = "worker", role = "roles/pubsub.viewer", topic = "fines" },
@@ -10,6 +10,7 @@ locals {
     { account = "worker", role = "roles/pubsub.publisher", topic = "rejected" },
     { account = "worker", role = "roles/pubsub.publisher", topic = "alarms" },
     { account = "cameras", role = "roles/pubsub.publisher", topic = "sightings" },
+    { account = "reviewer", role = "roles/pubsub.publisher", topic = "fines" },
     { account = "operator", role = "roles/pubsub.publisher", topic = "sightings" },
     { account = "pubsub", role = "roles/pubsub.publisher", topic = "undelivered" },
   ]
@@ -18,6 +19,7 @@ locals {
     { account = "worker", role = "roles/pubsub.viewer", subscription = "sightings" },
     { account = "fines-reader", role = "roles/pubsub.subscriber", subscription = "fines" },
     { account = "fines-reader", role = "roles/pubsub.subscriber", subscription = "alarms" },
+    { account = "reviewer", role = "roles/pubsub.subscriber", subscription = "reviews" },
     { account = "operator", role = "roles/pubsub.subscriber", subscription = "rejected" },
     { account = "operator", role = "roles/pubsub.subscriber", subscription = "undelivered" },
     { account = "pubsub", role = "roles/pubsub.subscriber", subscription = "sightings" },
@@ -28,6 +30,7 @@ locals {
     { account = "worker", role = "roles/storage.objectViewer", bucket = "evidence" },
     { account = "cameras", role = "roles/storage.objectCreator", bucket = "camera" },
     { account = "fines-reader", role = "roles/storage.objectViewer", bucket = "evidence" },
+    { account = "reviewer", role = "roles/storage.objectViewer", bucket = "evidence" },
     { account = "worker", role = "roles/storage.objectUser", bucket = "dataflow" },
   ]
   table_grants = [
@@ -36,6 +39,11 @@ locals {
     { account = "worker", role = "roles/bigquery.dataEditor", table = "fines" },
     { account = "worker", role = "roles/bigquery.dataEditor", table = "alarms" },
     { account = "worker", role = "roles/bigquery.dataEditor", table = "rejected" },
+    { account = "reviewer", role = "roles/bigquery.dataViewer", table = "latest_fines" },
+    { account = "reviewer", role = "roles/bigquery.dataViewer", table = "review_queue" },
+    { account = "reviewer", role = "roles/bigquery.dataViewer", table = "camera_misreads" },
+    { account = "reviewer", role = "roles/bigquery.dataEditor", table = "fines" },
+    { account = "reviewer", role = "roles/bigquery.dataEditor", table = "reviews" },
     { account = "analyst", role = "roles/bigquery.dataViewer", table = "sightings" },
     { account = "analyst", role = "roles/bigquery.dataViewer", table = "passages" },
     { account = "analyst", role = "roles/bigquery.dataViewer", table = "latest_sightings" },
@@ -48,6 +56,7 @@ locals {
   project_grants = [
     { account = "worker", role = "roles/dataflow.worker" },
     { account = "worker", role = "roles/serviceusage.serviceUsageConsumer" },
+    { account = "reviewer", role = "roles/bigquery.jobUser" },
     { account = "analyst", role = "roles/bigquery.jobUser" },
   ]
 
@@ -107,7 +116,7 @@ resource "google_bigquery_table_iam_member" "tables" {
   table_id   = each.value.table
   role       = each.value.role
   member     = local.members[each.value.account]
-  depends_on = [google_bigquery_table.tables, google_bigquery_table.latest_views]
+  depends_on = [google_bigquery_table.tables, google_bigquery_table.latest_views, google_bigquery_table.later_views]
 }
 
 resource "google_project_iam_member" "project" {

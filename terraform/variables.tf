@@ -35,6 +35,11 @@ variable "output_subscription" {
   default = "fines-inbox"
 }
 
+variable "review_subscription" {
+  type    = string
+  default = "reviews"
+}
+
 variable "rejected_topic" {
   type    = string
   default = "rejected"

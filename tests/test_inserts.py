@@ -16,6 +16,7 @@ from pipeline.enforcement.records import Fine, Rejected
 from pipeline.transforms import sinks
 from pipeline.transforms.sinks import InsertRows, Recorder
 from pipeline.warehouse import tables
+from pipeline.warehouse.rows import ROW_IDS
 from tests.test_warehouse import PASSAGE, SECTION
 
 noted: list[Rejected] = []
@@ -68,7 +69,7 @@ def test_row_that_is_refused_again_is_the_same_rejected_row(dataset):
     (first,) = inserted(dataset, fine("bad", entry_time="yesterday"))[1]
     again, other = inserted(dataset, fine("bad", entry_time="yesterday"), fine("worse", entry_time="yesterday"))[1]
     assert first.received_at != again.received_at
-    row_id = sinks.ROW_IDS["rejected"]
+    row_id = ROW_IDS["rejected"]
     assert row_id(first) == row_id(again) != row_id(other)
 
 

@@ -7,7 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from packet_samples import POLICIES, SECTION, T0_US, TRACK, VERSIONS, jpeg, pictures, reads, rules, verdict, words
+from packet_samples import (
+    PLATE,
+    POLICIES,
+    SECTION,
+    T0_US,
+    TRACK,
+    VERSIONS,
+    jpeg,
+    pictures,
+    reads,
+    rules,
+    verdict,
+    words,
+)
 
 from pipeline.enforcement import evidence, packet, passages, policy
 from pipeline.enforcement.model import Case, Reason, Sighting, Status
@@ -49,6 +62,24 @@ def test_where_the_packet_lies_is_no_part_of_it():
     found = verdict()
     placed = Verdict(found.passage, replace(found.fine, packet_url="gs://b/p.zip"), found.pictures)
     assert parts_of(found) == parts_of(placed)
+
+
+def test_packet_of_a_release_that_did_not_tell_the_cameras_readings_in_its_message_is_read():
+    def as_before(told):
+        for one in told["fine"]["evidence"]:
+            del one["plate"], one["plate_region"]
+
+    found = verdict()
+    assert [one.plate for one in found.fine.evidence] == [PLATE, PLATE]
+    assert recheck(edited(found, as_before)).grounds.passage == found.passage
+
+
+def test_camera_reading_in_the_message_is_that_of_the_picture():
+    def another(told):
+        told["fine"]["evidence"][0]["plate"] = "KLM4822"
+
+    with pytest.raises(PacketError, match=r"fine\.evidence: computed"):
+        recheck(edited(verdict(), another))
 
 
 def test_pictures_are_named_by_their_end_and_kind():

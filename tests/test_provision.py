@@ -17,13 +17,14 @@ from pipeline.deployment import roles
 from pipeline.deployment.buckets import Bucket
 from pipeline.deployment.plan import DAY_S, Resources, plan
 from pipeline.deployment.steps import Resource, RoleError, reconcile
+from pipeline.enforcement.model import Status
 from pipeline.jobs import main
 from pipeline.patience import PATIENCE
 from pipeline.provision import provision
 from pipeline.warehouse import columns, tables
 
 numbers = itertools.count()
-KINDS = {"topic": 5, "subscription": 5, "bucket": 2, "dataset": 1, "table": 5, "view": 4}
+KINDS = {"topic": 5, "subscription": 6, "bucket": 2, "dataset": 1, "table": 6, "view": 6}
 
 
 @pytest.fixture
@@ -91,6 +92,25 @@ def test_input_subscription_never_expires_retries_and_has_a_dead_letter_topic(na
     assert found.dead_letter_policy.dead_letter_topic.endswith(f"/topics/{names.dead_letter_topic}")
     assert found.dead_letter_policy.max_delivery_attempts == 100
     assert dict(found.labels)["component"] == "sightings"
+
+
+def test_subscription_of_reviews_is_of_the_fines_and_takes_cases_for_a_person_alone(names):
+    made(names)
+    found = subscription_of(names, names.review_subscription)
+    assert found.topic.endswith(f"/topics/{names.output_topic}")
+    assert found.filter == f'attributes.status = "{Status.REVIEW}"'
+    assert dict(found.labels)["component"] == "reviews"
+
+
+def test_subscription_with_another_filter_is_shown_and_left(names):
+    """A filter cannot be changed; without it others would be told of every fine."""
+    topic = f"projects/{names.project}/topics/{names.output_topic}"
+    path = f"projects/{names.project}/subscriptions/{names.review_subscription}"
+    endpoints.publisher().create_topic(name=topic)
+    endpoints.subscriber().create_subscription(request={"name": path, "topic": topic})
+    step = outcome_of(made(names), names.review_subscription)
+    assert 'filter is none, planned attributes.status = "review": left as it is' in step.details
+    assert subscription_of(names, names.review_subscription).filter == ""
 
 
 def test_dead_letters_are_kept_for_somebody_who_fetches_them(names):
@@ -415,8 +435,10 @@ def test_nobody_may_delete_or_replace_evidence(names):
 
 
 def test_analyst_sees_no_table_with_plates(names):
-    seen = {grant.resource.split(".")[1] for grant in roles.grants(names) if grant.role == "roles/bigquery.dataViewer"}
-    assert not seen & {"fines", "rejected", "latest_fines", "edem"}
+    granted = [grant for grant in roles.grants(names) if grant.account == roles.ANALYST and grant.kind == roles.TABLE]
+    seen = {grant.resource.split(".")[1] for grant in granted}
+    assert seen
+    assert not seen & {"fines", "rejected", "latest_fines", "edem", "reviews", "review_queue"}
 
 
 @pytest.mark.parametrize(

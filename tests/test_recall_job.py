@@ -261,6 +261,7 @@ def dataset(services):
     for table, rows in (("fines", (*FINES, *OTHERS)), ("passages", (*PASSAGES, *PASSAGES))):
         client.create_table(tables.table(name, table))
         assert client.insert_rows_json(f"{name}.{table}", [tables.row(row) for row in rows]) == []
+    client.create_table(tables.table(name, "reviews"))
     client.create_table(tables.view(name, "latest_fines"))
     return name
 

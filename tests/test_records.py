@@ -61,10 +61,11 @@ def test_fine_on_the_wire():
             reasons=(Reason.NO_TEXT,),
             evidence=(
                 records.Evidence("G1", None, None, None, None),
-                records.Evidence("G0", "gs://e/0.jpg", "ab", "X", 0.5),
+                records.Evidence("G0", "gs://e/0.jpg", "ab", "X", 0.5, "XY1", "US-NY"),
             ),
         )
     )
+    unread = dict.fromkeys(("image_url", "sha256", "text", "confidence", "plate", "plate_region"))
     assert found == {
         "radar_id": "s",
         "vehicle_id": "ABC1234",
@@ -86,8 +87,16 @@ def test_fine_on_the_wire():
         "limit_kmh": 40.2336,
         "basis": "distance_time",
         "evidence": [
-            {"camera_id": "G1", "image_url": None, "sha256": None, "text": None, "confidence": None},
-            {"camera_id": "G0", "image_url": "gs://e/0.jpg", "sha256": "ab", "text": "X", "confidence": 0.5},
+            unread | {"camera_id": "G1"},
+            {
+                "camera_id": "G0",
+                "image_url": "gs://e/0.jpg",
+                "sha256": "ab",
+                "text": "X",
+                "confidence": 0.5,
+                "plate": "XY1",
+                "plate_region": "US-NY",
+            },
         ],
         "schema_version": 1,
         "min_speed": 39.5,

@@ -18,7 +18,7 @@ from pipeline.enforcement.privacy import Pseudonyms
 from pipeline.enforcement.records import Rejected
 from pipeline.jobs import main
 from pipeline.rejected_inbox import Inbox
-from pipeline.transforms.sinks import ROW_IDS
+from pipeline.warehouse.rows import ROW_IDS
 
 ROW = sighting_record(Sighting("e1", "ABC1234", 1_776_000_000_123_456, camera_id="G1"), ("s",), Pseudonyms(None))
 ROW_BYTES = json.dumps({name: getattr(ROW, name) for name in ROW.__struct_fields__}).encode()

@@ -69,7 +69,7 @@ def reference(text, each):
     if text == "each.key" and each:
         return each[0]
     if text.startswith("each.value") and each:
-        return each[1][text.removeprefix("each.value.")]
+        return each[1] if text == "each.value" else each[1][text.removeprefix("each.value.")]
     if text.startswith("var.") and text[4:].isidentifier():
         return variables()[text[4:]]
     if text.startswith("local.") and text[6:].isidentifier():
@@ -103,10 +103,10 @@ def test_topics_are_the_planned_ones_and_keep_messages_as_long():
 
 
 def topic_of(reference, subscription):
-    """The name of the topic that topics["KEY"].id means."""
-    match = re.fullmatch(r"google_pubsub_topic\.topics\[(.+)\]\.id", reference)
-    key = subscription["labels"]["component"] if match[1] == "each.key" else match[1]
-    return plain(local_values()["ways"])[key]["topic"]
+    """The name of the topic that topics[each.value.topic].id means."""
+    assert reference == "google_pubsub_topic.topics[each.value.topic].id"
+    own = plain(local_values()["subscriptions"])[subscription["labels"]["component"]]
+    return plain(local_values()["topics"])[own["topic"]]
 
 
 def test_subscriptions_are_the_planned_ones_with_their_policies():
@@ -116,6 +116,7 @@ def test_subscriptions_are_the_planned_ones_with_their_policies():
         one = found[planned.name]
         assert topic_of(one["topic"], one) == planned.topic
         assert one["labels"] == planned.labels
+        assert one["filter"].replace('\\"', '"') == planned.filter
         assert one["ack_deadline_seconds"] == planned.ack_deadline_s
         assert one["message_retention_duration"] == f"{planned.unread_kept_s}s"
         assert one["expiration_policy"] == [{"ttl": ""}]
@@ -127,10 +128,9 @@ def test_dead_letter_policy_is_that_of_the_planned_subscription():
     (one,) = [content for (kind, _), content in blocks("resource") if kind == "google_pubsub_subscription"]
     dynamic = one["dynamic"][0]['"dead_letter_policy"']
     condition = re.fullmatch(r'\$\{each\.key == "(\w+)" \? \["(\w+)"\] : \[\]\}', dynamic["for_each"])
-    ways = plain(local_values()["ways"])
     (planned,) = [one for one in PLAN.subscriptions if one.dead_letter_topic]
-    assert ways[condition[1]]["subscription"] == planned.name
-    assert ways[condition[2]]["topic"] == planned.dead_letter_topic
+    assert plain(local_values()["subscriptions"])[condition[1]]["name"] == planned.name
+    assert plain(local_values()["topics"])[condition[2]] == planned.dead_letter_topic
     assert dynamic["content"][0]["max_delivery_attempts"] == planned.delivery_attempts
     assert "topics[dead_letter_policy.value].id" in dynamic["content"][0]["dead_letter_topic"]
 
@@ -203,10 +203,10 @@ GRANTS = {
 
 def granted(kind):
     """(account, role, resource) of each grant on resources of a kind."""
-    ways = plain(local_values()["ways"])
+    topics, subscriptions = plain(local_values()["topics"]), plain(local_values()["subscriptions"])
     named = {
-        roles.TOPIC: lambda grant: ways[grant["topic"]]["topic"],
-        roles.SUBSCRIPTION: lambda grant: ways[grant["subscription"]]["subscription"],
+        roles.TOPIC: lambda grant: topics[grant["topic"]],
+        roles.SUBSCRIPTION: lambda grant: subscriptions[grant["subscription"]]["name"],
         roles.BUCKET: lambda grant: f"{PROJECT}-{grant['bucket']}",
         roles.REPOSITORY: lambda _: f"{variables()['region']}/{variables()['image_repository']}",
         roles.TABLE: lambda grant: f"{NAMES.dataset}.{grant['table']}",

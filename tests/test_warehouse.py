@@ -12,14 +12,14 @@ from single_records import passage_record, sighting_record
 
 from pipeline import endpoints
 from pipeline.deployment.plan import Resources
-from pipeline.enforcement import alarms, records
+from pipeline.enforcement import alarms, decisions, records
 from pipeline.enforcement.clones import Pair
-from pipeline.enforcement.model import Basis, Message, Outcome, Passage, Reason, Sighting, Status
+from pipeline.enforcement.model import Basis, Decision, Message, Outcome, Passage, Reason, Sighting, Status
 from pipeline.enforcement.privacy import Pseudonyms
 from pipeline.enforcement.sections import Section
 from pipeline.provision import provision
-from pipeline.transforms.sinks import ROW_IDS
 from pipeline.warehouse import tables
+from pipeline.warehouse.rows import ROW_IDS, RowError, record
 
 T0_US = 1_776_000_000_123_456
 SECTION = Section("s", 40.0, name="First Avenue")
@@ -69,13 +69,38 @@ PASSAGE = Passage(
     exit=SIGHTING,
 )
 EVIDENCE = (
-    records.Evidence("G1", "gs://e/1.jpg", "ab", "ABC1234", 0.9),
+    records.Evidence("G1", "gs://e/1.jpg", "ab", "ABC1234", 0.9, "ABC1Z34", "US-NY"),
     records.Evidence("G0", None, None, None, None),
 )
 
 
 def fine(passage: Passage = PASSAGE, status: Status = Status.ISSUED) -> records.Fine:
     return records.fine(passage, SECTION, status, plate="ABC1234", evidence=EVIDENCE)
+
+
+READINGS = (
+    decisions.PersonsReading("G1", "ABC1234", "ABC1234", True, "ABC1Z34", False),
+    decisions.PersonsReading("G0", "ABC1234", None, None, None, None),
+)
+
+
+def review(decision: Decision = Decision.CONFIRMED, passage: Passage = PASSAGE, **fields: object) -> decisions.Review:
+    told = fine(passage)
+    found = decisions.Review(
+        f"{told.fine_id}-{told.revision}-{decision}",
+        told.fine_id,
+        told.passage_id,
+        told.radar_id,
+        told.revision,
+        decision,
+        "a@b",
+        "both show it",
+        "ABC1234",
+        both_pictures_seen=True,
+        readings=READINGS,
+        decided_at="2026-04-14T09:00:00.000001Z",
+    )
+    return replace(found, **fields)
 
 
 RECORDS = {
@@ -102,6 +127,7 @@ RECORDS = {
         ),
         records.rejected(Message(b"", "", T0_US), "decode", "empty", "empty"),
     ],
+    "reviews": [review(), review(Decision.REJECTED, reason=None, license_plate=None, readings=())],
 }
 
 
@@ -148,7 +174,11 @@ def as_read(value: object) -> object:
 def expected(record: msgspec.Struct) -> dict:
     found = as_read(msgspec.to_builtins(record))
     for field in msgspec.structs.fields(record):
-        value = found[field.name]
+        parts = getattr(record, field.name)
+        if isinstance(parts, tuple) and any(isinstance(part, msgspec.Struct) for part in parts):
+            found[field.name] = [expected(part) for part in parts]
+            continue
+        value = found.setdefault(field.name)
         if field.type is records.Time or field.type == records.Time:
             found[field.name] = datetime.datetime.fromisoformat(value)
         elif value is None and is_list(field.type):
@@ -188,6 +218,7 @@ def test_every_record_that_is_written_has_its_table():
         records.Fine,
         alarms.Alarm,
         records.Rejected,
+        decisions.Review,
     }
     assert ROW_IDS.keys() == tables.TABLES.keys()
 
@@ -206,8 +237,28 @@ def test_record_comes_back_as_it_was_sent(client, dataset, name):
     insert(client, dataset, name, *RECORDS[name])
     found = query(client, dataset, name)
     assert len(found) == 2
-    for record in RECORDS[name]:
-        assert expected(record) in found
+    for sent in RECORDS[name]:
+        assert expected(sent) in found
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_row_that_comes_back_is_the_record_that_was_sent(client, dataset, name):
+    insert(client, dataset, name, *RECORDS[name])
+    found = [record(row, tables.TABLES[name].record_type) for row in query(client, dataset, name)]
+    assert sorted(found, key=repr) == sorted(RECORDS[name], key=repr)
+
+
+def test_row_of_an_early_release_has_the_defaults_of_its_columns():
+    row = tables.row(fine()) | {"schema_version": None, "evidence": [{"camera_id": "G1"}], "policy": None}
+    row["evidence"][0] |= dict.fromkeys(("image_url", "sha256", "text", "confidence", "plate"))
+    found = record(row | {"reasons": [], "coordinates": [], "a column of a later release": 1}, records.Fine)
+    assert (found.schema_version, found.coordinates, found.reasons) == (1, None, ())
+    assert found.evidence == (records.Evidence("G1", None, None, None, None),)
+
+
+def test_row_with_a_value_of_a_later_release_is_not_read():
+    with pytest.raises(RowError, match="what_comes_later"):
+        record(tables.row(fine()) | {"reasons": ["what_comes_later"]}, records.Fine)
 
 
 def test_row_ids_tell_records_apart():
@@ -267,6 +318,83 @@ def test_of_two_rows_of_one_revision_the_better_one_for_the_driver_counts(client
 def test_later_revision_counts_whatever_its_status(client, dataset):
     insert(client, dataset, "fines", fine(status=Status.WITHDRAWN), fine(replace(PASSAGE, revision=2), Status.REVIEW))
     assert [(row["revision"], row["status"]) for row in query(client, dataset, "latest_fines")] == [(2, "review")]
+
+
+# --- what people decided
+
+
+CASE = replace(PASSAGE, outcome=Outcome.REVIEW)
+LATER = replace(CASE, revision=2)
+
+
+def waiting(client, dataset) -> list[tuple[str, int]]:
+    return [(row["fine_id"], row["revision"]) for row in query(client, dataset, "review_queue", "exit_time")]
+
+
+def latest_fine(client, dataset) -> tuple[int, str, bool, list[str]]:
+    (row,) = query(client, dataset, "latest_fines")
+    return row["revision"], row["status"], row["is_Ticketed"], row["reasons"]
+
+
+def test_rejected_case_stays_withdrawn_whatever_comes_later(client, dataset):
+    insert(client, dataset, "fines", fine(CASE, Status.REVIEW))
+    assert latest_fine(client, dataset) == (1, "review", False, [])
+    insert(client, dataset, "reviews", review(Decision.REJECTED, CASE))
+    rejected = ["rejected_by_a_person"]
+    assert latest_fine(client, dataset) == (1, "withdrawn", False, rejected)
+    insert(client, dataset, "fines", fine(LATER, Status.REVIEW))
+    assert latest_fine(client, dataset) == (2, "withdrawn", False, rejected)
+    insert(client, dataset, "fines", fine(replace(CASE, revision=3), Status.ISSUED))
+    assert latest_fine(client, dataset) == (3, "withdrawn", False, rejected)
+    assert waiting(client, dataset) == []
+
+
+@pytest.mark.parametrize("decisions", list(itertools.permutations(Decision)))
+def test_of_two_decisions_the_rejection_counts(client, dataset, decisions):
+    insert(client, dataset, "fines", fine(CASE, Status.REVIEW), fine(LATER, Status.ISSUED))
+    insert(client, dataset, "reviews", *(review(one, CASE) for one in decisions))
+    assert latest_fine(client, dataset)[1:3] == ("withdrawn", False)
+
+
+def test_confirmed_case_is_a_fine_until_a_later_revision_of_the_pipeline(client, dataset):
+    """Its next revision has the same number: the better one for the driver counts, and waits for a person again."""
+    insert(client, dataset, "fines", fine(CASE, Status.REVIEW), fine(LATER, Status.ISSUED))
+    insert(client, dataset, "reviews", review(Decision.CONFIRMED, CASE))
+    assert latest_fine(client, dataset)[1:3] == ("issued", True)
+    insert(client, dataset, "fines", fine(LATER, Status.REVIEW))
+    assert latest_fine(client, dataset)[1:3] == ("review", False)
+    assert waiting(client, dataset) == [(fine().fine_id, 2)]
+
+
+def test_queue_holds_cases_whose_latest_revision_nobody_decided(client, dataset):
+    other = replace(CASE, passage_id="p2", last_us=CASE.last_us - 1)
+    insert(client, dataset, "fines", fine(CASE, Status.REVIEW), fine(other, Status.REVIEW), fine(PASSAGE))
+    insert(client, dataset, "fines", fine(replace(CASE, passage_id="p3"), Status.ISSUED))
+    insert(client, dataset, "fines", fine(replace(CASE, passage_id="p4"), Status.WITHDRAWN))
+    assert waiting(client, dataset) == [(fine(other).fine_id, 1), (fine(CASE).fine_id, 1)]
+    insert(client, dataset, "reviews", review(Decision.CONFIRMED, CASE))
+    assert waiting(client, dataset) == [(fine(other).fine_id, 1)]
+
+
+def test_misreads_are_counted_for_each_camera_and_each_case_once(client, dataset):
+    def read(
+        number: int, camera: str, right: bool | None, text: bool | None = None, **more: object
+    ) -> decisions.Review:
+        reading = decisions.PersonsReading(camera, "A1", "A1", right, "A1", text)
+        return review(passage=replace(CASE, passage_id=f"p{number}"), readings=(reading,), **more)
+
+    insert(client, dataset, "reviews", *(read(number, "G1", True, True) for number in range(3)), read(3, "G1", False))
+    insert(client, dataset, "reviews", read(4, "G1", None, False), read(5, "G2", None), read(6, "G3", False))
+    again = {"review_id": "later", "decided_at": "2026-04-15T09:00:00Z"}
+    insert(client, dataset, "reviews", read(6, "G3", True, **again), review(passage=replace(CASE, passage_id="p9")))
+    found = {row["camera_id"]: list(row.values())[1:] for row in query(client, dataset, "camera_misreads", "camera_id")}
+    # Readings, misreads, their rate; the same of the reader of plates, without a rate.
+    assert found == {
+        "G0": [0, 0, None, 0, 0],
+        "G1": [5, 1, 0.2, 5, 2],
+        "G2": [0, 0, None, 0, 0],
+        "G3": [1, 0, 0.0, 0, 0],
+    }
 
 
 def test_edem_view_has_its_seven_columns_in_order(client, dataset):

@@ -83,6 +83,7 @@ class Subscription(Resource):
             "expires_after_s": None,
             "retry_s": plan.retry_s,
             "labels": plan.labels,
+            "filter": plan.filter or None,
         }
         if dead_letter:
             self.wanted["dead_letters"] = (f"{self._topics}/{dead_letter}", plan.delivery_attempts)
@@ -102,6 +103,7 @@ class Subscription(Resource):
             "retry_s": (_seconds(retry.minimum_backoff), _seconds(retry.maximum_backoff)) if retry else None,
             "dead_letters": (dead.dead_letter_topic, dead.max_delivery_attempts) if dead.dead_letter_topic else None,
             "labels": dict(found.labels),
+            "filter": found.filter or None,
         }
 
     def make(self) -> None:
@@ -109,12 +111,12 @@ class Subscription(Resource):
         self._client.create_subscription(request=self._settings(self._plan.labels), **PATIENCE)
 
     def may_change(self, name: str, found: Value) -> bool:
-        """All but its topic, a dead-letter topic that somebody chose, and a time of retention that is longer."""
+        """All but its topic, its filter, a dead-letter topic that somebody chose, and a longer time of retention."""
         if name == "unread_kept_s":
             return _is_longer(found, self._plan.unread_kept_s)
         if name == "dead_letters":
             return found is None or (isinstance(found, tuple) and found[0] == self._dead_letter_topic())
-        return name != "topic"
+        return name not in ("topic", "filter")
 
     def change(self, names: Collection[str], found: Found) -> None:
         """Give these settings their planned values; other labels stay."""
@@ -138,6 +140,7 @@ class Subscription(Resource):
                 minimum_backoff=timedelta(seconds=least_s), maximum_backoff=timedelta(seconds=most_s)
             ),
             labels=dict(labels),
+            filter=self._plan.filter,
         )
         if topic := self._dead_letter_topic():
             settings.dead_letter_policy = types.DeadLetterPolicy(

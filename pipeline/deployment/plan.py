@@ -18,6 +18,7 @@ REGION = "us-central1"
 EVIDENCE_KEPT_DAYS = 365
 APPLICATION = "section-speed"
 ROLE = "component"  # the label that says what a resource is for
+REVIEWS_ONLY = 'attributes.status = "review"'
 EVIDENCE = "evidence"  # the role of what is never removed
 
 Labels = Mapping[str, str]
@@ -35,6 +36,7 @@ class Resources(NamedTuple):
     input_subscription: str
     output_topic: str
     output_subscription: str
+    review_subscription: str
     rejected_topic: str
     rejected_subscription: str
     alarms_topic: str
@@ -57,6 +59,7 @@ class Resources(NamedTuple):
             input_subscription="sightings-pipeline",
             output_topic="fines",
             output_subscription="fines-inbox",
+            review_subscription="reviews",
             rejected_topic="rejected",
             rejected_subscription="rejected-inbox",
             alarms_topic="alarms",
@@ -81,7 +84,10 @@ class TopicPlan(NamedTuple):
 
 
 class SubscriptionPlan(NamedTuple):
-    """A subscription that never expires; `dead_letter_topic` takes what could not be delivered in so many attempts."""
+    """A subscription that never expires; `dead_letter_topic` takes what could not be delivered in so many attempts.
+
+    filter: only messages whose attributes it accepts; empty: all.
+    """
 
     name: str
     topic: str
@@ -91,6 +97,7 @@ class SubscriptionPlan(NamedTuple):
     ack_deadline_s: int = ACK_DEADLINE_S
     unread_kept_s: int = UNREAD_KEPT_S
     retry_s: tuple[int, int] = RETRY_S
+    filter: str = ""
 
 
 class BucketPlan(NamedTuple):
@@ -141,9 +148,12 @@ def plan(names: Resources, location: str = LOCATION, evidence_kept_days: int = E
     return Plan(
         project=names.project,
         topics=tuple(TopicPlan(topic, labels(component)) for topic, _, component, _ in ways),
-        subscriptions=tuple(
-            SubscriptionPlan(subscription, topic, labels(component), dead_letter)
-            for topic, subscription, component, dead_letter in ways
+        subscriptions=(
+            *(
+                SubscriptionPlan(subscription, topic, labels(component), dead_letter)
+                for topic, subscription, component, dead_letter in ways
+            ),
+            SubscriptionPlan(names.review_subscription, names.output_topic, labels("reviews"), filter=REVIEWS_ONLY),
         ),
         buckets=(
             BucketPlan(names.camera_bucket, labels("camera"), location, deleted_after_days=CAMERA_PICTURES_KEPT_DAYS),

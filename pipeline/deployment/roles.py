@@ -15,6 +15,7 @@ from pipeline.deployment.plan import Resources
 TOPIC, SUBSCRIPTION, BUCKET, TABLE, PROJECT = "topic", "subscription", "bucket", "table", "project"
 REPOSITORY = "repository"
 WORKER, CAMERAS, FINES_READER, OPERATOR, ANALYST = "worker", "cameras", "fines-reader", "operator", "analyst"
+REVIEWER = "reviewer"
 PUBSUB = "pubsub"  # Pub/Sub's own service agent
 PSEUDONYMOUS = ("sightings", "passages", "latest_sightings", "latest_passages")
 
@@ -94,6 +95,7 @@ def _people(names: Resources) -> Iterator[Grant]:
     yield Grant(FINES_READER, "roles/pubsub.subscriber", SUBSCRIPTION, fines, "takes fines and cases for review")
     yield Grant(FINES_READER, "roles/pubsub.subscriber", SUBSCRIPTION, names.alarms_subscription, "takes alarms")
     yield Grant(FINES_READER, "roles/storage.objectViewer", BUCKET, evidence, "sees the pictures they rest on")
+    yield from _reviewer(names)
     rejected, undelivered = names.rejected_subscription, names.dead_letter_subscription
     yield Grant(OPERATOR, "roles/pubsub.subscriber", SUBSCRIPTION, rejected, "takes what was rejected, to republish it")
     yield Grant(OPERATOR, "roles/pubsub.subscriber", SUBSCRIPTION, undelivered, "takes what could not be delivered")
@@ -107,6 +109,19 @@ def _people(names: Resources) -> Iterator[Grant]:
             "sees pseudonyms, unless privacy is off",
         )
     yield Grant(ANALYST, "roles/bigquery.jobUser", PROJECT, names.project, "runs queries")
+
+
+def _reviewer(names: Resources) -> Iterator[Grant]:
+    """Whoever runs python -m pipeline review. A view is read with its reader's own rights on the tables below it."""
+    reviews, evidence = names.review_subscription, names.evidence_bucket
+    yield Grant(REVIEWER, "roles/pubsub.subscriber", SUBSCRIPTION, reviews, "is told of cases that wait")
+    yield Grant(REVIEWER, "roles/pubsub.publisher", TOPIC, names.output_topic, "sends confirmed and rejected cases")
+    yield Grant(REVIEWER, "roles/storage.objectViewer", BUCKET, evidence, "looks at the pictures")
+    for table in ("latest_fines", "review_queue", "camera_misreads"):
+        yield Grant(REVIEWER, "roles/bigquery.dataViewer", TABLE, f"{names.dataset}.{table}", "reads the cases")
+    for table in ("fines", "reviews"):
+        yield Grant(REVIEWER, "roles/bigquery.dataEditor", TABLE, f"{names.dataset}.{table}", "reads, and adds rows")
+    yield Grant(REVIEWER, "roles/bigquery.jobUser", PROJECT, names.project, "runs queries")
 
 
 def _service_agent(names: Resources) -> Iterator[Grant]:
@@ -157,6 +172,7 @@ def _heading(account: str) -> str:
         WORKER: "worker: runs the pipeline",
         CAMERAS: "cameras: send sightings and upload pictures",
         FINES_READER: "fines-reader: issues the fines and looks at the cases for review",
+        REVIEWER: "reviewer: confirms or rejects the cases for review",
         OPERATOR: "operator: sends again what was rejected",
         ANALYST: "analyst: queries, without a plate",
         PUBSUB: "Pub/Sub itself: the dead-letter topic does nothing without these two",

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from pipeline.enforcement import alarms, applied_limit, lines, model, passages, policy, records, speed, trips
 from pipeline.enforcement.alarms import Alarm
-from pipeline.enforcement.decisions import Decisions
+from pipeline.enforcement.bulk_policy import Policies
 from pipeline.enforcement.limits import SectionNotices
 from pipeline.enforcement.model import Basis, Outcome, Passage, Reason, passage_ids
 from pipeline.enforcement.policy import Policy
@@ -55,7 +55,7 @@ class Roads:
         self.shortest_m = np.array([speed.shortest_m(section.distance_m, section.errors) for section in sections])
         self.time_error_s = np.array([section.errors.time_s for section in sections])
         limits_kmh = [section.limit_kmh + tolerance_kmh for section in sections]
-        self.decisions = Decisions(self.policies, limits_kmh)
+        self.decisions = Policies(self.policies, limits_kmh)
         self.is_constant = np.array(list(map(applied_limit.is_constant, sections, self.notices)))
         self.exit_number = np.array([len(section.cameras) - 1 for section in sections])
         self.places = places = lines.Places(network)

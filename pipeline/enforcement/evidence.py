@@ -194,6 +194,14 @@ def _plate(pictures: Sequence[Picture]) -> str | None:
 
 def _evidence(pictures: Sequence[Picture]) -> tuple[Evidence, ...]:
     return tuple(
-        Evidence(picture.camera_id, picture.image_url, picture.sha256, picture.text, picture.confidence)
+        Evidence(
+            picture.camera_id,
+            picture.image_url,
+            picture.sha256,
+            picture.text,
+            picture.confidence,
+            picture.claimed,
+            picture.region,
+        )
         for picture in pictures
     )

@@ -60,6 +60,13 @@ class AlarmKind(StrEnum):
     CLONE = "clone"
 
 
+class Decision(StrEnum):
+    """What a person made of a case."""
+
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+
+
 class Reason(StrEnum):
     """Why a passage was not measured or a suspected violation was not fined."""
 
@@ -97,6 +104,8 @@ class Reason(StrEnum):
     QUARANTINED = "section_quarantined"
     LIMIT_NOT_CONFIRMED = "limit_not_confirmed"
     NOTICES_UNREADABLE = "notices_unreadable"
+    CONFIRMED_BY_PERSON = "confirmed_by_a_person"
+    REJECTED_BY_PERSON = "rejected_by_a_person"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -273,6 +282,11 @@ def fine_id(passage: str) -> str:
 def alarm_id(kind: AlarmKind, *of: str) -> str:
     """UUIDv5 of what an alarm is about: the same alarm always has the same id."""
     return _uuid5("|".join(("alarm", kind, *of)))
+
+
+def review_id(fine: str, revision: int, decision: Decision, reviewer: str) -> str:
+    """UUIDv5 of what was decided and by whom: one decision, however often it is sent."""
+    return _uuid5(f"review|{fine}|{revision}|{decision}|{reviewer}")
 
 
 def _uuid5(name: str) -> str:

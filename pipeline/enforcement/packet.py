@@ -159,8 +159,16 @@ def _grounds(found: object, fine: Fine, parts: Mapping[str, bytes]) -> Grounds:
     pictures = _pictures(grounds["pictures"], decided, parts)
     passage, again = evidence.judge(Case(decided, pictures), rules.section)
     without_reads = replace(passage, entry=None, exit=None, points=())
+    again = _as_far_as_told(again, fine)
     _refuse([*_differences(without_reads, told, "passage"), *_differences(again, fine, "fine")])
     return Grounds(passage, pictures, rules)
+
+
+def _as_far_as_told(again: Fine, told: Fine) -> Fine:
+    """Earlier releases did not tell in the message what the cameras had read; in the pictures they did."""
+    if any(one.plate or one.plate_region for one in told.evidence):
+        return again
+    return replace(again, evidence=tuple(replace(one, plate=None, plate_region=None) for one in again.evidence))
 
 
 def _decided(told: Passage, seen: tuple[Sighting, ...], rules: Rules) -> Passage:

@@ -94,13 +94,15 @@ class PassageRecords(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):
-    """A picture in the evidence bucket and what was read on it."""
+    """A picture in the evidence bucket and what was read on it; plate and plate_region: its camera's own reading."""
 
     camera_id: str | None
     image_url: str | None
     sha256: str | None
     text: str | None
     confidence: float | None
+    plate: str | None = None
+    plate_region: str | None = None
 
 
 class TripLeg(msgspec.Struct, frozen=True, gc=False):
@@ -330,6 +332,11 @@ def fine(
         amount=passage.amount,
         currency=passage.currency or None,
     )
+
+
+def fine_attributes(fine: Fine) -> dict[str, str]:
+    """What subscribers of fines filter by."""
+    return {"fine_id": fine.fine_id, "status": fine.status.value, "radar_id": fine.radar_id}
 
 
 def public_passage(passage: Passage) -> PublicPassage:

@@ -70,6 +70,11 @@ def rfc3339(time_us: int) -> str:
     return _second(time_s) + str(time_us - time_s * 1_000_000 + 1_000_000)[1:] + "Z"
 
 
+def rfc3339_of(moment: datetime) -> str:
+    """The same of a time with its zone."""
+    return rfc3339((moment - _EPOCH) // _MICROSECOND)
+
+
 def rfc3339_of_all(times_us: Sequence[int] | npt.NDArray[np.int64]) -> list[str]:
     """The same of many times (n), faster: each day is written out once, and the digits of its times as columns."""
     if len(times_us) < _FEW:

@@ -44,6 +44,8 @@ REASONS: Mapping[Reason, str] = {
     Reason.QUARANTINED: "whoever answers for the section wants a person to look at its cases of that time",
     Reason.LIMIT_NOT_CONFIRMED: "what the variable sign showed is not known up to the exit",
     Reason.NOTICES_UNREADABLE: "some notices about limits could not be read, and may have been about this one",
+    Reason.CONFIRMED_BY_PERSON: "a person looked at the pictures and confirmed it",
+    Reason.REJECTED_BY_PERSON: "a person looked at the case and rejected it",
 }
 
 
@@ -80,3 +82,9 @@ def clock(time_us: int) -> str:
 def day(time_us: int) -> str:
     """The day in figures that no reader takes for another: 2026-03-02."""
     return rfc3339(time_us)[:10]
+
+
+def line(found: object) -> str:
+    """One line that a terminal can show, whatever somebody wrote."""
+    text = " ".join(str(found).split())
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

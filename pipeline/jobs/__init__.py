@@ -30,6 +30,7 @@ JOBS: Mapping[str, Job] = {
     "deprovision": Job("pipeline.jobs.deprovision", command_lines.deprovision),
     "verify": Job("pipeline.jobs.verify", command_lines.verify),
     "selftest": Job("pipeline.jobs.selftest", command_lines.selftest),
+    "review": Job("pipeline.jobs.review", command_lines.review),
     "republish": Job("pipeline.jobs.republish", command_lines.republish),
     "recall": Job("pipeline.jobs.recall", command_lines.recall),
     "what-if": Job("pipeline.jobs.what_if", command_lines.what_if),

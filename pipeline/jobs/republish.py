@@ -21,8 +21,8 @@ from pipeline.command_lines import ANY_REASON
 from pipeline.enforcement.records import Rejected
 from pipeline.option_values import OptionError, dataset_name, resource_name
 from pipeline.rejected_inbox import Found, Inbox
-from pipeline.transforms.sinks import INSERT_TIMEOUT_S, RETRY, ROW_IDS
 from pipeline.warehouse import tables
+from pipeline.warehouse.rows import INSERT_TIMEOUT_S, RETRY, ROW_IDS
 
 SEND_TIMEOUT_S = 20.0
 # Attributes whose names begin so are Pub/Sub's own: it refuses the first from others, adds the second to dead letters.

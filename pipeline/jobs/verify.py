@@ -12,6 +12,7 @@ import msgspec
 from pipeline import command_lines
 from pipeline.enforcement.manifest import PACKETS, Head
 from pipeline.enforcement.plain_json import PacketError
+from pipeline.enforcement.wording import line
 from pipeline.option_values import OptionError
 from pipeline.packets import checking, keys
 from pipeline.packets.checking import Chain, Proven
@@ -65,16 +66,16 @@ class _Look:
         return packets + sum(not self._tell_chain(section_id) for section_id in sorted(self._chains))
 
     def _packet(self, name: str) -> bool:
-        shown = _line(self._place.root.shown(name))
+        shown = line(self._place.root.shown(name))
         self._packets[name] = None
         try:
             proven = checking.prove(self._place.root.read(name), self._public.is_signed)
             self._packets[name] = proven.manifest_sha256
             place_in_chain = self._place_in_chain(name, proven)
         except PacketError as error:
-            print(f"FAILED  {shown}: {_line(error)}")
+            print(f"FAILED  {shown}: {line(error)}")
             return False
-        print(f"ok      {shown}: {_line(checking.said(proven))}; {_line(place_in_chain)}")
+        print(f"ok      {shown}: {line(checking.said(proven))}; {line(place_in_chain)}")
         return True
 
     def _place_in_chain(self, name: str, proven: Proven) -> str:
@@ -102,17 +103,11 @@ class _Look:
         if self._place.whole:
             wrong += checking.missing(chain, self._packets, self._kept_since)
         if wrong:
-            print(f"FAILED  chain {_line(section_id)}: {_line('; '.join(wrong))}")
+            print(f"FAILED  chain {line(section_id)}: {line('; '.join(wrong))}")
             return False
         self.heads[section_id] = chain.head
-        print(f"ok      chain {_line(section_id)}: links 1 to {chain.head.number}, the last one {chain.head.sha256}")
+        print(f"ok      chain {line(section_id)}: links 1 to {chain.head.number}, the last one {chain.head.sha256}")
         return True
-
-
-def _line(found: object) -> str:
-    """One line, whatever somebody wrote into a packet."""
-    text = " ".join(str(found).split())
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _known_heads(path: str | None) -> Heads:

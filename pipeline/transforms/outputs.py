@@ -12,7 +12,15 @@ from pipeline.enforcement import records
 from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.intake import Batch
 from pipeline.enforcement.model import Outcome, Passages
-from pipeline.enforcement.records import Fine, PassageRecord, PassageRecords, PublicPassage, Rejected, SightingRecord
+from pipeline.enforcement.records import (
+    Fine,
+    PassageRecord,
+    PassageRecords,
+    PublicPassage,
+    Rejected,
+    SightingRecord,
+    fine_attributes,
+)
 from pipeline.options import Settings
 from pipeline.transforms.commit import Commit
 from pipeline.transforms.sinks import (
@@ -23,7 +31,6 @@ from pipeline.transforms.sinks import (
     Recorder,
     WriteLines,
     WriteSummary,
-    fine_attributes,
     rejected_attributes,
 )
 

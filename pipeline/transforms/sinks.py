@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +20,6 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.typehints import KV
 from apache_beam.utils.windowed_value import WindowedValue
 from google.api_core.exceptions import GoogleAPIError
-from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
@@ -30,31 +28,16 @@ from pipeline.enforcement import lines, records
 from pipeline.enforcement.intake import Batch
 from pipeline.enforcement.model import AlarmKind, Message, Outcome, Passages, Status
 from pipeline.enforcement.privacy import IN_CLEAR
-from pipeline.enforcement.records import Fine, PassageRecords, Rejected
+from pipeline.enforcement.records import PassageRecords, Rejected
 from pipeline.transforms.commit import by_share, values
 from pipeline.warehouse import tables
+from pipeline.warehouse.rows import INSERT_TIMEOUT_S, RETRY, ROW_IDS
 
 MAX_ROWS = 500  # Google's advice for one insertAll request
 MAX_REQUEST_BYTES = 5_000_000  # half of insertAll's limit
-INSERT_TIMEOUT_S = 20.0
 GATHER_S = 1.0
 BLOCK_LINES = 500
-RETRY = Retry(timeout=60.0)
 LINES_WRITTEN = Metrics.counter("lines", "written")
-
-ROW_IDS: Mapping[str, Callable[[Any], str]] = {
-    "sightings": lambda row: _digest(f"{row.camera_id}|{row.event_id}".encode()),  # an insert id has 128 bytes at most
-    "passages": lambda row: f"{row.passage_id}-{row.revision}",
-    "fines": lambda row: f"{row.fine_id}-{row.revision}-{row.status}",
-    # What, why and of which message: work that is done again ends at another time, and perhaps with other words.
-    "alarms": lambda row: row.alarm_id,
-    "rejected": lambda row: _digest(msgspec.json.encode(msgspec.structs.replace(row, error="", received_at=""))),
-}
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
-
 
 Parts = tuple[beam.PCollection[Any], ...]
 
@@ -198,11 +181,6 @@ class Publish(beam.PTransform):
 def message(record: msgspec.Struct, attributes: Callable[[Any], dict[str, str]]) -> PubsubMessage:
     """The record as a Pub/Sub message."""
     return PubsubMessage(msgspec.json.encode(record), attributes(record))
-
-
-def fine_attributes(fine: Fine) -> dict[str, str]:
-    """What subscribers of fines filter by."""
-    return {"fine_id": fine.fine_id, "status": fine.status.value, "radar_id": fine.radar_id}
 
 
 def rejected_attributes(rejected: Rejected) -> dict[str, str]:

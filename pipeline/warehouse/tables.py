@@ -12,15 +12,17 @@ from typing import Any, NamedTuple
 import msgspec
 from google.cloud import bigquery
 
-from pipeline.enforcement import alarms, records
+from pipeline.enforcement import alarms, decisions, records
 
 
 class Table(NamedTuple):
-    """A table: its record type, the column of its day, the columns it is clustered by."""
+    """A table: its record type, the column of its day, the columns it is clustered by; by_people: the section-speed job
+    neither reads nor writes it."""
 
     record_type: type[msgspec.Struct]
     partitioned_by: str
     clustered_by: tuple[str, ...]
+    by_people: bool = False
 
 
 TABLES: Mapping[str, Table] = {
@@ -29,8 +31,10 @@ TABLES: Mapping[str, Table] = {
     "fines": Table(records.Fine, "entry_time", ("radar_id", "status")),
     "alarms": Table(alarms.Alarm, "time", ("kind",)),
     "rejected": Table(records.Rejected, "received_at", ("stage", "reason")),
+    "reviews": Table(decisions.Review, "decided_at", ("fine_id", "decision"), by_people=True),
 }
-VIEWS = ("latest_sightings", "latest_passages", "latest_fines", "edem")  # in order: edem reads the others
+# In order: the last ones read those before.
+VIEWS = ("latest_sightings", "latest_passages", "latest_fines", "edem", "review_queue", "camera_misreads")
 _SQL_TYPES: Mapping[type, str] = {str: "STRING", float: "FLOAT64", int: "INT64", bool: "BOOL"}
 
 
