@@ -60,9 +60,8 @@ def _add_pubsub(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--decide_at",
         choices=("end", "exit"),
-        help="exit: a suspected violation goes on as soon as its exit is seen, where nothing speaks against it and the "
-        "policy allows it; what comes later may take it back. end: when its vehicle was not seen for the session gap. "
-        f"Default: {DEFAULT_DECIDE_AT}",
+        help="exit: a suspected violation goes on once its exit is seen, where its policy allows; what comes later may "
+        f"take it back. end: one session gap after its vehicle was last seen. Default: {DEFAULT_DECIDE_AT}",
     )
     group.add_argument("--dataset", help="BigQuery dataset for every event, NAME or PROJECT.NAME")
 

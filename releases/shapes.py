@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from google.cloud.bigquery import SchemaField
 
-from pipeline.enforcement import alarms, intake, lines, model, records, revisions, shares
+from pipeline.enforcement import alarms, early, intake, lines, model, records, revisions, shares
 from pipeline.warehouse import columns, tables
 
 MODULES = (
@@ -21,6 +21,7 @@ MODULES = (
     intake,
     shares,
     revisions,
+    early,
     records,
     alarms,
 )  # whatever is stored, sent or kept as state is a record of these
