@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 
+import apache_beam as beam
 import pytest
 from msgspec.structs import replace
 from test_sessions import (
@@ -26,10 +27,13 @@ from test_sessions import (
 from pipeline import local_runner
 from pipeline.enforcement import early
 from pipeline.enforcement.alarms import Alarm
+from pipeline.enforcement.intake import Batch
 from pipeline.enforcement.model import Outcome, Passage, Reason
 from pipeline.enforcement.policy import is_suspected
 from pipeline.enforcement.sections import Network
 from pipeline.options import Settings
+from pipeline.transforms.coders import StructCoder
+from pipeline.transforms.sessions import GroupSessions
 
 OF_SESSIONS = {
     "create_trigger_driver",
@@ -161,6 +165,17 @@ def test_worse_passage_of_an_issued_trip_is_never_fined_without_a_person(section
     last = {one.passage_id: one for one in changes}
     assert [one.reasons for one in last.values() if is_suspected(one)] == [(Reason.REVISED,)]
     assert [revision for _, revision in withdrawn()] == [2]
+
+
+def test_looks_travel_as_records():
+    pipeline = beam.Pipeline()
+    batches = pipeline | beam.Create([]).with_output_types(Batch)
+    looked_at = batches | GroupSessions(at_exit())
+    coder = beam.coders.registry.get_coder(looked_at.element_type)
+    assert coder.coders()[1] == StructCoder(early.Look)
+    batches = pipeline | "As ever" >> beam.Create([]).with_output_types(Batch)
+    grouped = batches | "At the end" >> GroupSessions(settings())
+    assert "Look" not in str(grouped.element_type)
 
 
 def test_alarm_is_told_at_the_end_once():
