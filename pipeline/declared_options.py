@@ -7,7 +7,7 @@ import argparse
 PRIVACY_VARIABLE, DEFAULT_PRIVACY_FILE = "SECTION_SPEED_PRIVACY_SECRET", "~/.config/section-speed/privacy.secret"
 SIGNING_VARIABLE = "SECTION_SPEED_SIGNING_KEY"
 # Options that one kind of input ignores have no default here: only so is it known that somebody gave them.
-DEFAULT_LATENESS, DEFAULT_LIMIT, DEFAULT_PREFLIGHT = "24h", "25 mph", "on"
+DEFAULT_LATENESS, DEFAULT_LIMIT, DEFAULT_PREFLIGHT, DEFAULT_DECIDE_AT = "24h", "25 mph", "on", "end"
 ONLY_PUBSUB = (
     "output_topic",
     "rejected_topic",
@@ -17,6 +17,7 @@ ONLY_PUBSUB = (
     "id_attribute",
     "dataset",
     "allowed_lateness",
+    "decide_at",
     "preflight",
     "camera_bucket",
 )
@@ -56,6 +57,12 @@ def _add_pubsub(parser: argparse.ArgumentParser) -> None:
     )
     _add_attributes(group)
     group.add_argument("--allowed_lateness", help=f"how late a sighting may arrive. Default: {DEFAULT_LATENESS}")
+    group.add_argument(
+        "--decide_at",
+        choices=("end", "exit"),
+        help="exit: a suspected violation goes on once its exit is seen, where its policy allows; what comes later may "
+        f"take it back. end: one session gap after its vehicle was last seen. Default: {DEFAULT_DECIDE_AT}",
+    )
     group.add_argument("--dataset", help="BigQuery dataset for every event, NAME or PROJECT.NAME")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.declared_options import DEFAULT_LATENESS, add_options
+from pipeline.declared_options import DEFAULT_DECIDE_AT, DEFAULT_LATENESS, add_options
 
 _PROJECT = "[a-z][-a-z0-9:.]{4,61}[a-z0-9]"
 _NAME = "[A-Za-z][A-Za-z0-9._~+%-]{2,254}"
@@ -53,6 +53,7 @@ FORMS: Mapping[str, Form] = {
     "timestamp_attribute": Form("Attribute of the time", regex=_ATTRIBUTE),
     "id_attribute": Form("Attribute of the id", regex=_ATTRIBUTE),
     "allowed_lateness": Form("Allowed lateness", regex=_DURATION, default=DEFAULT_LATENESS),
+    "decide_at": Form("When a violation is passed on", "ENUM", default=DEFAULT_DECIDE_AT),
     "dataset": Form("BigQuery dataset", regex=f"^({_PROJECT}[.:])?[A-Za-z0-9_]+$"),
     "sections": Form("Section file", regex=f"{GCS_FILE}|^/template/[a-z_]+[.]yaml$"),
     "notices": Form("File of notices", regex=GCS_FILE),

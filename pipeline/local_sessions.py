@@ -2,7 +2,9 @@
 
 Beam's own driver (2.77) serves any window with any trigger, and takes about a third of a millisecond for each element
 and several kilobytes for each session. This one knows sessions that fire when the watermark passes their end and again,
-whole, for what comes late: the same panes, in a tenth of the time.
+whole, for what comes late, and those that fire for each arrival before their end, too: the same panes, in a tenth of
+the time. One thing it calls by another name: where a session has fired and then grows past the watermark, Beam's driver
+says that its next pane is early, although none on time will follow; here it is late.
 """
 
 # ruff: noqa: ANN401 (Beam's own types and the values of a session are Any here)
@@ -19,6 +21,7 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import PaneInfo, PaneInfoTiming, WindowedValue
 
 TRIGGER = trigger.AfterWatermark(late=trigger.AfterCount(1))
+EARLY_TOO = trigger.AfterWatermark(early=trigger.AfterCount(1), late=trigger.AfterCount(1))
 NAME = ("", TimeDomain.WATERMARK, "")  # of a session's one timer: its own, its domain's, its tag's
 
 
@@ -26,19 +29,37 @@ def fits(windowing: core.Windowing) -> bool:
     """Whether these are the windows and the trigger that this module knows."""
     return (
         isinstance(windowing.windowfn, Sessions)
-        and windowing.triggerfn == TRIGGER
+        and windowing.triggerfn in (TRIGGER, EARLY_TOO)
         and windowing.accumulation_mode == trigger.AccumulationMode.ACCUMULATING
         and windowing.timestamp_combiner == TimestampCombiner.OUTPUT_AT_EOW
     )
 
 
 class Session(NamedTuple):
-    """A session: [start_us, end_us), its values, and how often it has fired."""
+    """A session: [start_us, end_us), its values, and whether it has fired on time or late: never early again.
+
+    Panes are counted anew whenever the session grows: `panes` all, `due_panes` those that were not early.
+    """
 
     start_us: int
     end_us: int
     values: tuple[Any, ...]
     panes: int = 0
+    due_panes: int = 0
+    has_ended: bool = False
+
+    def joined(self, other: Session) -> Session:
+        """Both as one, where `other` begins no earlier."""
+        end_us = max(self.end_us, other.end_us)
+        grows = end_us != self.end_us
+        return Session(
+            self.start_us,
+            end_us,
+            self.values + other.values,
+            0 if grows else self.panes,
+            0 if grows else self.due_panes,
+            self.has_ended or other.has_ended,
+        )
 
 
 class SessionsOfKey:
@@ -65,7 +86,7 @@ class SessionsOfKey:
         processing_time: object = None,
     ) -> tuple[list[tuple[int, tuple[str, str, Timestamp, str]]], bool]:
         """Those of them that are due; none goes by the clock."""
-        if all(session.panes for session in self.sessions):
+        if all(session.has_ended for session in self.sessions):
             return [], False
         now_us = watermark.micros
         due = [session.end_us for session in self._waiting() if session.end_us <= now_us]
@@ -83,11 +104,11 @@ class SessionsOfKey:
         """Drop the sessions that have fired and ended before then."""
         if any(session.end_us < ended_us for session in self.sessions):
             self.sessions = tuple(
-                session for session in self.sessions if session.end_us >= ended_us or not session.panes
+                session for session in self.sessions if session.end_us >= ended_us or not session.has_ended
             )
 
     def _waiting(self) -> Iterator[Session]:
-        return (session for session in self.sessions if not session.panes)
+        return (session for session in self.sessions if not session.has_ended)
 
 
 class SessionStates(dict[Any, SessionsOfKey]):
@@ -117,19 +138,25 @@ class SessionDriver:
 
     def __init__(self, windowing: core.Windowing) -> None:
         self._lateness_us = windowing.allowed_lateness.micros
+        self._early_too = windowing.triggerfn == EARLY_TOO
 
     def process_elements(
         self, state: SessionsOfKey, found: Iterable[WindowedValue], _output_watermark: object, now: Timestamp
     ) -> list[WindowedValue]:
-        """Add what is not too late. A session that has fired, or whose end the watermark has passed, fires at once."""
+        """Add what is not too late. A session that has fired on time, or whose end the watermark has passed, fires at
+        once; with the trigger for it any other does too, early."""
         now_us = now.micros
         arrived = [
             Session(window.start.micros, window.end.micros, (one.value,)) for one in found for window in one.windows
         ]
         arrived = [session for session in arrived if now_us <= session.end_us + self._lateness_us]
         sessions, grown = _merged(state.sessions, arrived)
-        fired = [number for number in grown if sessions[number].panes or sessions[number].end_us <= now_us]
-        panes = [_fire(sessions, number, PaneInfoTiming.LATE) for number in fired]
+        late = {number for number in grown if sessions[number].has_ended or sessions[number].end_us <= now_us}
+        panes = [
+            _fire(sessions, number, PaneInfoTiming.LATE if number in late else PaneInfoTiming.EARLY)
+            for number in grown
+            if number in late or self._early_too
+        ]
         state.sessions = tuple(sessions)
         return panes
 
@@ -141,7 +168,7 @@ class SessionDriver:
         due = [
             number
             for number, session in enumerate(sessions)
-            if session.end_us == end_us and not session.panes and end_us <= at.micros
+            if session.end_us == end_us and not session.has_ended and end_us <= at.micros
         ]
         panes = [_fire(sessions, number, PaneInfoTiming.ON_TIME) for number in due]
         state.sessions = tuple(sessions)
@@ -155,8 +182,7 @@ def _merged(sessions: Iterable[Session], arrived: Iterable[Session]) -> tuple[li
     both = chain(((session, False) for session in sessions), ((session, True) for session in arrived))
     for session, is_new in sorted(both, key=lambda one: one[0].start_us):
         if merged and session.start_us < merged[-1].end_us:
-            start_us, end_us, values, panes = merged[-1]
-            merged[-1] = Session(start_us, max(end_us, session.end_us), values + session.values, panes + session.panes)
+            merged[-1] = merged[-1].joined(session)
         else:
             merged.append(session)
         if is_new:
@@ -166,9 +192,12 @@ def _merged(sessions: Iterable[Session], arrived: Iterable[Session]) -> tuple[li
 
 def _fire(sessions: list[Session], number: int, timing: int) -> WindowedValue:
     session = sessions[number]
-    sessions[number] = session._replace(panes=session.panes + 1)
+    is_early = timing == PaneInfoTiming.EARLY
+    sessions[number] = session._replace(
+        panes=session.panes + 1, due_panes=session.due_panes + (not is_early), has_ended=not is_early
+    )
     window = IntervalWindow(Timestamp(micros=session.start_us), Timestamp(micros=session.end_us))
-    pane = PaneInfo(session.panes == 0, False, timing, session.panes, session.panes)
+    pane = PaneInfo(session.panes == 0, False, timing, session.panes, -1 if is_early else session.due_panes)
     return WindowedValue(list(session.values), window.max_timestamp(), (window,), pane)
 
 

@@ -71,13 +71,20 @@ def _leaf(step: Any) -> Any:
 
 
 def after_sessions_too(ask: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    """What takes sessions out of their windows takes one bundle after the other: looks at a vehicle stay in order."""
+    """What follows the sessions, up to the next step with a state, takes one bundle after the other: looks at a vehicle
+    stay in order."""
+    known: dict[Any, bool] = {}
 
-    def should_execute_serially(registry: Any, step: Any) -> bool:
-        producers = [_leaf(found.producer) for found in step.inputs if found.producer]
-        return ask(registry, step) or any(map(_makes_sessions, producers))
+    def follows_sessions(registry: Any, step: Any) -> bool:
+        if step not in known:
+            producers = [_leaf(found.producer) for found in step.inputs if found.producer]
+            known[step] = any(
+                _makes_sessions(one) or (not ask(registry, one) and follows_sessions(registry, one))
+                for one in producers
+            )
+        return known[step]
 
-    return should_execute_serially
+    return lambda registry, step: ask(registry, step) or follows_sessions(registry, step)
 
 
 def one_at_a_time(count_or_tell: Callable[..., Any]) -> Callable[..., Any]:

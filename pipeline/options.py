@@ -24,7 +24,7 @@ from pipeline.declared_options import (
     ONLY_PUBSUB,
     add_options,
 )
-from pipeline.enforcement import sections
+from pipeline.enforcement import early, sections
 from pipeline.enforcement.intake import Intake
 from pipeline.enforcement.policy import Policy
 from pipeline.enforcement.sections import Network
@@ -78,6 +78,7 @@ class Settings(NamedTuple):
     signing_key: keys.Source | None = None
     shares: int = SHARES
     notices: notices.Source | None = None
+    early_sections: frozenset[str] = frozenset()  # whose suspected violations go on as soon as the exit is seen
 
 
 def parse(argv: Sequence[str]) -> PipelineOptions:
@@ -109,12 +110,13 @@ def check(options: PipelineOptions) -> Settings:
     )
     read_plates, bucket = _proof(own, project, streaming=streaming)
     topics, source = _topics(own, project), _input(own, project, streaming=streaming)
+    of_sections = policies.of_network(network, own.policy, own.policies)
     return Settings(
         network=network,
         intake=Intake(network, own.radar_id, round(lateness_s * 1e6) if streaming else None),
         session_gap_s=_session_gap_s(own, network),
         allowed_lateness_s=lateness_s,
-        policies=policies.of_network(network, own.policy, own.policies),
+        policies=of_sections,
         tolerance_kmh=sections.parse_speed_kmh(own.tolerance, "--tolerance", 0, MAX_TOLERANCE_KMH),
         clone_ceiling_kmh=sections.parse_speed_kmh(own.clone_ceiling, "--clone_ceiling", *CLONE_CEILINGS_KMH),
         streaming=streaming,
@@ -133,6 +135,7 @@ def check(options: PipelineOptions) -> Settings:
         signing_key=_signing_key(own, bucket),
         shares=SHARES if streaming else shares_for(sightings_at_most(source)),
         notices=notices.source(own.notices, network, followed=streaming),
+        early_sections=_early_sections(own, network, of_sections),
     )
 
 
@@ -175,6 +178,18 @@ def _session_gap_s(own: SectionSpeedOptions, network: Network) -> float:
     if own.session_gap is None:
         return network.session_gap_s()
     return values.duration_s(own.session_gap, "--session_gap", MAX_SESSION_GAP_H)
+
+
+def _early_sections(own: SectionSpeedOptions, network: Network, of_sections: Mapping[str, Policy]) -> frozenset[str]:
+    if own.decide_at != "exit":
+        return frozenset()
+    found = early.may_decide(network.sections, of_sections)
+    if not found:
+        raise OptionError(
+            "--decide_at: found 'exit', where no section allows it; allowed: with a section of cameras whose policy "
+            "does not ask for a person always, and without a policy with one_fine_per_trip. Leave it out"
+        )
+    return found
 
 
 def _proof(own: SectionSpeedOptions, project: str | None, *, streaming: bool) -> tuple[bool, str | None]:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from google.cloud.bigquery import SchemaField
 
-from pipeline.enforcement import alarms, decisions, intake, limits, lines, model, records, revisions, shares
+from pipeline.enforcement import alarms, decisions, early, intake, limits, lines, model, records, revisions, shares
 from pipeline.warehouse import columns, tables
 
 MODULES = (
@@ -22,6 +22,7 @@ MODULES = (
     intake,
     shares,
     revisions,
+    early,
     records,
     alarms,
     decisions,

@@ -188,7 +188,15 @@ def test_choices_are_those_of_the_program(name):
 def test_values_that_a_form_fills_in_are_the_programs_own():
     """The console sends them along, so that they must change nothing."""
     filled = {name: found["defaultValue"] for name, found in PARAMETERS.items() if "defaultValue" in found}
-    assert set(filled) == {"publish_all", "allowed_lateness", "tolerance", "clone_ceiling", "ocr", "privacy"}
+    assert set(filled) == {
+        "publish_all",
+        "allowed_lateness",
+        "decide_at",
+        "tolerance",
+        "clone_ceiling",
+        "ocr",
+        "privacy",
+    }
     given = [f"--{name}={value}" for name, value in (PUBSUB | {"evidence_bucket": "roads-evidence"}).items()]
     given.remove("--ocr=none")
     plain = options.check(options.parse(given))

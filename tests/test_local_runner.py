@@ -283,9 +283,12 @@ def test_what_follows_the_sessions_takes_one_bundle_after_the_other():
     """Side by side they would overtake each other, and an older look at a vehicle would come last."""
     grouping = Step(_StreamingGroupAlsoByWindow(core.Windowing(window.Sessions(1))))
     leaving = Step(None, grouping)
-    serially = local_threads.after_sessions_too(lambda _registry, _step: False)
+    with_state = Step("state", leaving)
+    serially = local_threads.after_sessions_too(lambda _registry, step: step.transform == "state")
     assert serially(None, leaving)
-    assert not serially(None, Step(None, leaving))
+    assert serially(None, Step(None, leaving))
+    assert serially(None, with_state)
+    assert not serially(None, Step(None, with_state))
     assert not serially(None, Step(None, Step(_StreamingGroupAlsoByWindow(core.Windowing(window.GlobalWindows())))))
 
 

@@ -7,31 +7,39 @@ from apache_beam.runners.direct import evaluation_context, transform_evaluator
 from apache_beam.runners.direct.util import KeyedWorkItem, TimerFiring
 from apache_beam.transforms import core, trigger, window
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Duration, Timestamp
-from apache_beam.utils.windowed_value import WindowedValue
+from apache_beam.utils.windowed_value import PaneInfoTiming, WindowedValue
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import local_runner, local_sessions
 
 GAP_S, LATENESS_S = 41, 100
-WINDOWING = core.Windowing(
-    window.Sessions(GAP_S),
-    trigger.AfterWatermark(late=trigger.AfterCount(1)),
-    trigger.AccumulationMode.ACCUMULATING,
-    allowed_lateness=Duration(seconds=LATENESS_S),
+WINDOWING, EARLY_TOO = (
+    core.Windowing(
+        window.Sessions(GAP_S),
+        trigger.AfterWatermark(early=early, late=trigger.AfterCount(1)),
+        trigger.AccumulationMode.ACCUMULATING,
+        allowed_lateness=Duration(seconds=LATENESS_S),
+    )
+    for early in (None, trigger.AfterCount(1))
 )
+TRIGGERS = pytest.mark.parametrize("windowing", [WINDOWING, EARLY_TOO], ids=["at the end", "early too"])
 
 
 class Sessions:
     """The session step of one key by the runner's own evaluator, bundle by bundle."""
 
-    def __init__(self, *, beams=False):
-        self.states = {} if beams else local_sessions.SessionStates(WINDOWING)
-        self._driver = trigger.create_trigger_driver(WINDOWING) if beams else local_sessions.SessionDriver(WINDOWING)
+    def __init__(self, windowing=WINDOWING, *, beams=False):
+        self.states = {} if beams else local_sessions.SessionStates(windowing)
+        self._driver = trigger.create_trigger_driver(windowing) if beams else local_sessions.SessionDriver(windowing)
         self.hold_s = None
+        self.panes = []
 
     def bundle(self, at_s, *seen, timers=()):
-        """What comes out of a bundle at watermark `at_s`: of each pane its values and when it ends."""
+        """What comes out of a bundle at watermark `at_s`: of each pane its values and when it ends.
+
+        `panes` holds what each says of itself.
+        """
         evaluator = object.__new__(transform_evaluator._StreamingGroupAlsoByWindowEvaluator)
         evaluator._step_context = SimpleNamespace(partial_keyed_state={}, existing_keyed_state=self.states)
         evaluator._step_context.get_keyed_state = lambda key: local_runner._keyed_state(evaluator._step_context, key)
@@ -48,6 +56,7 @@ class Sessions:
             evaluator.process_element(window.GlobalWindows.windowed_value(KeyedWorkItem(b"k", elements=found)))
         self.states.update(evaluator._step_context.partial_keyed_state)
         self.hold_s = evaluator.keyed_holds.get(b"k", self.hold_s)
+        self.panes = [one.pane_info for one in sorted(evaluator.gabw_items, key=lambda one: one.windows[0].start)]
         return sorted(
             (sorted(pane.value[1]), float(pane.timestamp), [(float(one.start), float(one.end)) for one in pane.windows])
             for pane in evaluator.gabw_items
@@ -76,24 +85,73 @@ class Sessions:
 steps = st.lists(st.tuples(st.integers(0, 30), st.lists(st.integers(-200, 20), max_size=3)), max_size=12)
 
 
-@given(steps)
+class Both:
+    """The same bundles for both drivers."""
+
+    def __init__(self, windowing):
+        self.ours, self.beams = Sessions(windowing), Sessions(windowing, beams=True)
+        self._renamed = False  # whether Beam's has called a pane early that no other follows: it counts otherwise then
+
+    def bundle(self, at_s, *seen, timers=False):
+        fired = [one.bundle(at_s, *seen, timers=one.due(at_s) if timers else ()) for one in (self.ours, self.beams)]
+        assert fired[0] == fired[1]
+        for own, other in zip(self.ours.panes, self.beams.panes, strict=True):
+            assert (own.is_first, own.is_last, own.index) == (other.is_first, other.is_last, other.index)
+            late_or_early = (own.timing, other.timing) == (PaneInfoTiming.LATE, PaneInfoTiming.EARLY)
+            self._renamed |= late_or_early
+            assert own.timing == other.timing or late_or_early
+            assert own.nonspeculative_index == other.nonspeculative_index or self._renamed
+        return fired[0]
+
+
+@TRIGGERS
+@given(steps=steps)
 @settings(max_examples=500)
-def test_panes_are_those_of_beam(steps):
+def test_panes_are_those_of_beam(windowing, steps):
     """The watermark goes on, timers fire, and sightings come: early, on time, late and too late."""
-    ours, beams = Sessions(), Sessions(beams=True)
+    both = Both(windowing)
     at_s = 1000
     for passed_s, seen in steps:
         at_s += passed_s
-        assert ours.bundle(at_s, timers=ours.due(at_s)) == beams.bundle(at_s, timers=beams.due(at_s))
-        arrived = [at_s + ago_s for ago_s in seen]
-        assert ours.bundle(at_s, *arrived) == beams.bundle(at_s, *arrived)
-        ours.forget(at_s)
-    assert ours.fired(at_s + 1000) == beams.fired(at_s + 1000)
+        both.bundle(at_s, timers=True)
+        both.bundle(at_s, *(at_s + ago_s for ago_s in seen))
+        both.ours.forget(at_s)
+    both.bundle(at_s + 1000, timers=True)
 
 
 @given(steps)
-def test_watermark_waits_for_sessions_that_have_not_fired_and_for_no_others(steps):
-    sessions = Sessions()
+def test_what_is_early_is_fired_again_and_nothing_else_is_held_back(steps):
+    """Whoever passes over early panes misses nothing: the last pane of each sighting is not early."""
+    sessions = Sessions(EARLY_TOO)
+    at_s, last = 1000, {}
+    for passed_s, seen in [*steps, (1000, [])]:
+        at_s += passed_s
+        for bundle in ({"timers": sessions.due(at_s)}, {"seen": [at_s + ago_s for ago_s in seen]}):
+            fired = sessions.bundle(at_s, *bundle.pop("seen", ()), **bundle)
+            by_start = sorted(fired, key=lambda one: one[2])
+            for (values, _, _), pane in zip(by_start, sessions.panes, strict=True):
+                last |= dict.fromkeys(values, pane.timing)
+    assert PaneInfoTiming.EARLY not in last.values()
+
+
+def test_early_panes_then_one_on_time_then_late_ones():
+    sessions = Sessions(EARLY_TOO)
+    told = []
+    for at_s, seen, timers in ((1000, [1000], False), (1005, [1010], False), (1052, [], True), (1060, [1020], False)):
+        fired = sessions.seen(at_s, *seen, timers=sessions.due(at_s) if timers else ())
+        told += [(*fired, one.timing, one.index, one.nonspeculative_index) for one in sessions.panes]
+    assert told == [
+        ([1000], PaneInfoTiming.EARLY, 0, -1),
+        ([1000, 1010], PaneInfoTiming.EARLY, 0, -1),  # another window, since it ends later
+        ([1000, 1010], PaneInfoTiming.ON_TIME, 1, 0),
+        ([1000, 1010, 1020], PaneInfoTiming.LATE, 0, 0),
+    ]
+
+
+@TRIGGERS
+@given(steps=steps)
+def test_watermark_waits_for_sessions_that_have_not_fired_and_for_no_others(windowing, steps):
+    sessions = Sessions(windowing)
     at_s = 1000
     for passed_s, seen in steps:
         at_s += passed_s
@@ -166,11 +224,17 @@ def test_bundle_that_fails_leaves_the_sessions_as_they_were():
             trigger.AfterWatermark(late=trigger.AfterCount(1)),
             trigger.AccumulationMode.DISCARDING,
         ),
+        core.Windowing(
+            window.Sessions(10),
+            trigger.AfterWatermark(early=trigger.AfterCount(2), late=trigger.AfterCount(1)),
+            trigger.AccumulationMode.ACCUMULATING,
+        ),
     ],
 )
 def test_other_windows_are_left_to_beam(other):
     assert not local_sessions.fits(other)
     assert local_sessions.fits(WINDOWING)
+    assert local_sessions.fits(EARLY_TOO)
     made = local_sessions.driver(trigger.create_trigger_driver)(other)
     assert isinstance(made, trigger.GeneralTriggerDriver)
 

@@ -291,6 +291,7 @@ def test_mistake_of_another_job_gives_one_line(capsys, argv, says):
         "--timestamp_attribute=",
         "--id_attribute=event_id",
         "--allowed_lateness=24h",
+        "--decide_at=end",
     ],
 )
 def test_option_that_files_would_ignore(capsys, option):
@@ -319,6 +320,21 @@ def test_pictures_asked_for_without_a_place_to_keep_them(capsys, argv):
 def test_defaults_that_only_a_subscription_has():
     found = settings(*PUBSUB)
     assert (found.allowed_lateness_s, found.publish_all) == (86_400, False)
+
+
+STREAM_OF_SECTIONS = (*PUBSUB[:2], "--project_id=project-1", "--ocr=none", "--sections=sections.yaml")
+
+
+def test_decision_at_the_exit_is_asked_for_and_is_of_cameras_alone():
+    assert settings(*STREAM_OF_SECTIONS).early_sections == set()
+    assert settings(*STREAM_OF_SECTIONS, "--decide_at=end").early_sections == set()
+    assert settings(*STREAM_OF_SECTIONS, "--decide_at=exit").early_sections == {"G1-G2"}
+
+
+@pytest.mark.parametrize("policy", ["nl", "nyc"])
+def test_decision_at_the_exit_where_no_section_allows_it(capsys, policy):
+    found = mistake(capsys, *STREAM_OF_SECTIONS, "--decide_at=exit", f"--policy={policy}")
+    assert found.startswith("--decide_at: found 'exit', where no section allows it; allowed: with a section of cameras")
 
 
 @pytest.mark.parametrize("name", ["timestamp_attribute", "id_attribute"])

@@ -215,6 +215,30 @@ def test_every_way_a_sighting_can_go(run, tmp_path, capfd):
     assert_proven(job.found, tmp_path, capfd)
 
 
+def test_exit_that_is_seen_is_fined_before_the_session_ends_and_revised_by_a_second_read(run, tmp_path):
+    """The session would end minutes later. The vehicle that was not too fast waits for that."""
+    sections = tmp_path / "sections.yaml"
+    sections.write_text(SECTIONS)
+    job = run(
+        "--sections", str(sections), "--session_gap", "10min", "--decide_at", "exit",
+        "--evidence_bucket", "local-project-evidence",
+    )  # fmt: skip
+    now = time.time()
+    (entry, leaving), urls = passage("KLM4821", now - 10, 5.0), pictures("KLM4821")
+    entry["image_url"], leaving["image_url"] = urls
+    job.publish(entry, *({k: v for k, v in one.items() if v} for one in passage("QRS2222", now - 20, 9.5)))
+    job.publish(leaving)
+    (fine,) = job.fines(1)
+    assert (fine["vehicle_id"], fine["revision"], fine["status"], fine["reasons"]) == ("KLM4821", 1, "issued", [])
+    job.publish({**leaving, "timestamp": now - 2, "event_id": "another lane"})
+    revised = job.fines(2)[-1]
+    assert (revised["fine_id"], revised["revision"], revised["status"]) == (fine["fine_id"], 2, "review")
+    assert {"ambiguous_pairing", "revised_after_suspicion"} <= set(revised["reasons"])
+    latest = "SELECT revision, outcome FROM `{d}.latest_passages`"
+    job.wait_for("a revised passage", lambda: job.rows(latest) == [{"revision": 2, "outcome": "review"}])
+    assert job.stop() == 0
+
+
 def test_sighting_that_waits_for_the_job_is_not_late(run, tmp_path):
     """It was published in time; that nobody read it at once is no fault of its own."""
     sections = tmp_path / "sections.yaml"

@@ -69,8 +69,9 @@ def revise(history: History, session: Session) -> tuple[list[Change], History]:
 
 
 def _trip_has_changed(before: Iterable[Published], session: Session) -> bool:
-    """Whether what was suspected is now one that another passage of its trip stands for: that other one is no first."""
-    suspected = {old.passage.passage_id for old in before if is_suspected(old.passage)}
+    """Whether what was ever suspected is now one that another passage of its trip stands for: that other one is no
+    first. An early look may have told of the one, and left the other for this look to tell."""
+    suspected = {old.passage.passage_id for old in before if old.ever_suspected}
     return any(one.passage_id in suspected and Reason.ONE_FINE_A_TRIP in one.reasons for one in session.passages)
 
 

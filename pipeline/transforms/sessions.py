@@ -11,23 +11,25 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms import trigger, userstate, window
 from apache_beam.utils.timestamp import Duration, Timestamp
-from apache_beam.utils.windowed_value import WindowedValue
+from apache_beam.utils.windowed_value import PaneInfo, PaneInfoTiming, WindowedValue
 
 from pipeline import notices, secret
-from pipeline.enforcement import alarms, applied_limit, bulk, evidence, passages, policy, revisions, trips
+from pipeline.enforcement import alarms, applied_limit, bulk, early, evidence, passages, policy, revisions, trips
 from pipeline.enforcement.alarms import Alarm
+from pipeline.enforcement.early import Look
 from pipeline.enforcement.intake import Batch
 from pipeline.enforcement.model import Outcome, Passage, Passages, Sighting
 from pipeline.enforcement.passages import Session
 from pipeline.enforcement.privacy import IN_CLEAR
 from pipeline.enforcement.records import Fine, PassageRecords
-from pipeline.enforcement.revisions import Change
+from pipeline.enforcement.revisions import Change, History
 from pipeline.enforcement.shares import Share
 from pipeline.options import Settings
 from pipeline.transforms.coders import StructCoder
 from pipeline.transforms.sharing import ShareOut
 
 OfVehicle = tuple[str, Iterable[Sighting]]  # vehicle_id
+LookAt = tuple[str, Look]  # vehicle_id
 Shared = tuple[int, Iterable[Share]]  # number of a share of the vehicles
 EVERYWHERE = (window.GlobalWindow(),)
 
@@ -36,33 +38,39 @@ class GroupSessions(beam.PTransform):
     """Sightings of one vehicle, on all roads, cut where it was not seen for the session gap.
 
     Unbounded input goes through session windows: a session fires when the watermark passes its end, and again, whole,
-    for every late sighting. Bounded input is grouped at once and cut in plain code: the same sessions, several times
-    faster on one machine. Two sightings exactly one gap apart are two sessions.
+    for every late sighting. To decide as soon as an exit is seen it fires for every sighting before its end, too, and
+    tells which looks are early. Bounded input is grouped at once and cut in plain code: the same sessions, several
+    times faster on one machine. Two sightings exactly one gap apart are two sessions.
     """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self._gap_s, self._allowed_lateness_s = settings.session_gap_s, settings.allowed_lateness_s
         self._streaming, self._shares = settings.streaming, settings.shares
+        self._early_too = bool(settings.early_sections)
 
-    def expand(self, located: beam.PCollection[Batch]) -> beam.PCollection[OfVehicle | Shared]:
+    def expand(self, located: beam.PCollection[Batch]) -> beam.PCollection[OfVehicle | LookAt | Shared]:
         """One session of one vehicle; of bounded input a share of the vehicles, cut into sessions when measured."""
         return self._in_windows(located) if self._streaming else self._at_once(located)
 
-    def _in_windows(self, located: beam.PCollection[Batch]) -> beam.PCollection[OfVehicle]:
-        return (
+    def _in_windows(self, located: beam.PCollection[Batch]) -> beam.PCollection[OfVehicle | LookAt]:
+        sessions = (
             located
             | "Key by vehicle" >> beam.FlatMap(keyed).with_output_types(tuple[str, Sighting])
             | "Session windows" >> self.windows()
             | "Group" >> beam.GroupByKey()
-            | "Leave windows" >> beam.WindowInto(window.GlobalWindows())
         )
+        if self._early_too:
+            sessions = sessions | "Tell early looks" >> beam.FlatMap(look).with_output_types(LookAt)
+        return sessions | "Leave windows" >> beam.WindowInto(window.GlobalWindows())
 
     def windows(self) -> beam.WindowInto:
-        """Sessions of a vehicle that fire when the watermark passes their end, and again, whole, for what is late."""
+        """Sessions of a vehicle that fire when the watermark passes their end, and again, whole, for what is late; for
+        every sighting before their end, too, where something may be decided early."""
+        each = trigger.AfterCount(1)
         return beam.WindowInto(
             window.Sessions(Duration(micros=round(self._gap_s * 1_000_000))),
-            trigger=trigger.AfterWatermark(late=trigger.AfterCount(1)),
+            trigger=trigger.AfterWatermark(early=each if self._early_too else None, late=each),
             accumulation_mode=trigger.AccumulationMode.ACCUMULATING,
             allowed_lateness=Duration(seconds=self._allowed_lateness_s),
         )
@@ -84,6 +92,14 @@ def keyed(batch: Batch) -> Iterator[WindowedValue]:
         if located.section_ids:
             sighting = located.sighting
             yield WindowedValue((sighting.vehicle_id, sighting), Timestamp(micros=sighting.time_us), EVERYWHERE)
+
+
+def look(session: OfVehicle, pane: PaneInfo = beam.DoFn.PaneInfoParam) -> Iterator[LookAt]:
+    """The session with what only its window knows: whether it will fire again by itself. One sighting has no exit."""
+    vehicle_id, sightings = session
+    found = Look(tuple(sightings), pane.timing == PaneInfoTiming.EARLY)
+    if len(found.sightings) > 1 or not found.early:
+        yield vehicle_id, found
 
 
 class Measured(NamedTuple):
@@ -110,7 +126,7 @@ class MeasurePassages(beam.PTransform):
         self._measure = _MeasureAndRevise(measure, remember_s) if settings.streaming else _MeasureOnce(measure)
         self._settled = Passages if settings.streaming else PassageRecords
 
-    def expand(self, sessions: beam.PCollection[OfVehicle | Shared]) -> Measured:
+    def expand(self, sessions: beam.PCollection[OfVehicle | LookAt | Shared]) -> Measured:
         """One step, since an engine's work for each element costs more than the measurement."""
         ways = sessions | "Measure and decide" >> beam.ParDo(self._measure).with_outputs(
             "settled", "withdrawn", "alarms", main="suspected"
@@ -131,6 +147,7 @@ class Measure:
         said = notices.at_start(settings.notices)
         self._roads = bulk.Roads(settings.network, settings.policies, settings.tolerance_kmh, said)
         self._tolerance_kmh, self._secret_source = settings.tolerance_kmh, settings.privacy_secret
+        self._early_sections = settings.early_sections
         self._pseudonyms = IN_CLEAR
 
     def setup(self) -> None:
@@ -148,6 +165,13 @@ class Measure:
         decided, pairs = trips.settle(ordered, found, self._rules)
         session = Session(vehicle_id, ordered[0].time_us, ordered[-1].time_us, len(ordered), tuple(decided))
         return session, [alarms.of_clone(pair, decided, self._pseudonyms) for pair in pairs]
+
+    def look(self, vehicle_id: str, found: Look, history: History) -> tuple[Session, list[Alarm]]:
+        """The same; of an early look only the passages that it passes on, while alarms wait for the end."""
+        session, raised = self.session(vehicle_id, found.sightings)
+        if not found.early:
+            return session, raised
+        return early.passed_on(session, history, self._early_sections, self._gap_us), []
 
     def share(self, shares: Iterable[Share]) -> Iterator[bulk.Found]:
         """The passages of all sightings of some vehicles; suspected ones have no outcome yet."""
@@ -221,19 +245,38 @@ class _MeasureAndRevise(beam.DoFn):
 
     def process(
         self,
-        element: OfVehicle,
+        element: OfVehicle | LookAt,
         history: Any = beam.DoFn.StateParam(HISTORY),  # noqa: ANN401, B008
         forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: ANN401, B008
     ) -> Iterator[Passage | TaggedOutput]:
-        session, raised = self._measure.session(*element)
-        changes, remembered = revisions.revise(history.read() or (), session)
+        vehicle_id, found = element
+        known = history.read() or ()
+        if isinstance(found, Look):
+            session, raised = self._measure.look(vehicle_id, found, known)
+        else:
+            session, raised = self._measure.session(vehicle_id, found)
+        changes, remembered = revisions.revise(known, session)
+        if remembered:
+            self._remember(session.last_us, remembered, history, forget)
+        yield from (TaggedOutput("alarms", alarm) for alarm in raised)
+        yield from self._ways(changes)
+
+    def _remember(
+        self,
+        last_us: int,
+        remembered: History,
+        history: Any,  # noqa: ANN401
+        forget: Any,  # noqa: ANN401
+    ) -> None:
         # A late look at an earlier session must not shorten the memory of a later one.
-        newest_us = max([session.last_us, *[old.passage.last_us for old in remembered]])
+        newest_us = max([last_us, *[old.passage.last_us for old in remembered]])
         oldest_us = newest_us - self._remember_us
         history.write(tuple([old for old in remembered if old.session_last_us >= oldest_us]))
         forget.set(Timestamp(micros=newest_us + self._remember_us))
+
+    def _ways(self, changes: Sequence[Change]) -> Iterator[Passage | TaggedOutput]:
+        """Where each of them goes."""
         self._changes += changes
-        yield from (TaggedOutput("alarms", alarm) for alarm in raised)
         for change in changes:
             if change.withdraws:
                 yield TaggedOutput("withdrawn", self._measure.withdrawal(change.passage))
