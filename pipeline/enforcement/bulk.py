@@ -129,17 +129,25 @@ def _together(rows: Rows, suspected: Sequence[Passage], rules: trips.Rules, pseu
     several = {vehicle_id for vehicle_id, own in by_vehicle.items() if len(own) > 1}
     for vehicle_id, seen in rows.of_vehicles(several | rows.at_two_places(rules.ceiling_kmh)).items():
         own = by_vehicle.pop(vehicle_id, [])
-        for session in trips.sessions(seen, rules.gap_us):
+        for session in trips.in_a_row(seen, rules.gap_us):
             first_us, last_us = session[0].time_us, session[-1].time_us
             decided = [passage for passage in own if first_us <= passage.first_us <= last_us]
             settled, pairs = trips.settle(session, decided, rules)
-            found.suspected.extend(filter(policy.is_suspected, settled))
-            found.settled.extend(
-                records.passage_records([one for one in settled if not policy.is_suspected(one)], pseudonyms)
-            )
+            parted = _parted(settled, pseudonyms)
+            found.suspected.extend(parted.suspected)
+            found.settled.extend(parted.settled)
             found.alarms.extend(alarms.of_clone(pair, settled, pseudonyms) for pair in pairs)
     found.suspected.extend(chain.from_iterable(by_vehicle.values()))
     return found
+
+
+def _parted(decided: Iterable[Passage], pseudonyms: Pseudonyms) -> Found:
+    """Decided passages: the records of those that are settled, and those that are suspected."""
+    settled: list[Passage] = []
+    suspected: list[Passage] = []
+    for passage in decided:
+        (suspected if policy.is_suspected(passage) else settled).append(passage)
+    return Found(records.passage_records(settled, pseudonyms), suspected, [])
 
 
 def _parts(which: Truths) -> Iterator[Numbers]:
@@ -262,9 +270,8 @@ class _Measuring:
     def _decided(self, measured: Iterable[tuple[int, Passage]]) -> Found:
         """Passages with the numbers of their sections."""
         policies, tolerance_kmh = self._roads.policies, self._roads.tolerance_kmh
-        decided = [policy.decide(passage, policies[number], tolerance_kmh) for number, passage in measured]
-        settled = [passage for passage in decided if not policy.is_suspected(passage)]
-        return Found(records.passage_records(settled, self._pseudonyms), list(filter(policy.is_suspected, decided)), [])
+        decided = (policy.decide(passage, policies[number], tolerance_kmh) for number, passage in measured)
+        return _parted(decided, self._pseudonyms)
 
     def _identified(self, first: Numbers, last: Numbers) -> Iterator[_Session]:
         """Session by session."""

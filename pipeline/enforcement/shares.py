@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
-from typing import TypeVar
 from zlib import crc32
 
 import msgspec
@@ -16,7 +15,6 @@ from pipeline.enforcement.intake import Batch, Located
 from pipeline.enforcement.lines import Plain
 from pipeline.enforcement.model import Coordinates
 
-T = TypeVar("T")
 Numbers = npt.NDArray[np.int64]
 SHARES = 128  # at least
 SHARE_SIGHTINGS = 80_000  # of one share at most, or nearly: it is measured in memory, a kilobyte for each

@@ -6,8 +6,8 @@ else the vehicle does.
 
 Who drives too fast through A-B and B-C, and so through A-C as well, drove too fast once. Passages that touch or overlap
 are of one trip; under a policy with one fine a trip so are those less than a gap apart. The worst one that nothing
-speaks against stands for all of them; were it the worst of all, a doubt about it would bring a lesser one that is
-proven before a person.
+speaks against stands for all of them: were it the worst of all, a doubt about that one would bring the trip before a
+person although a lesser violation is proven.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ def by_section(
         if seen[-1].time_us - seen[0].time_us < gap_us:
             yield section_id, seen
         else:
-            yield from ((section_id, part) for part in _in_a_row(seen, gap_us))
+            yield from ((section_id, part) for part in in_a_row(seen, gap_us))
 
 
-def _in_a_row(seen: Sequence[Sighting], gap_us: int) -> Iterator[Sequence[Sighting]]:
+def in_a_row(seen: Sequence[Sighting], gap_us: int) -> Iterator[Sequence[Sighting]]:
+    """Sightings in order of time, cut where there was none for a gap: of a vehicle its sessions."""
     cuts = [at for at, (one, after) in enumerate(pairwise(seen), 1) if after.time_us - one.time_us >= gap_us]
     return (seen[start:end] for start, end in pairwise([0, *cuts, len(seen)]))
 
@@ -66,11 +67,6 @@ def settle(
     if pairs:
         decided = clones.doubted(decided)
     return one_fine_a_trip(decided, rules.policies, rules.gap_us), pairs
-
-
-def sessions(seen: Sequence[Sighting], gap_us: int) -> list[Sequence[Sighting]]:
-    """All sightings of a vehicle, in order of time, cut where it was unseen for a gap."""
-    return list(_in_a_row(seen, gap_us))
 
 
 def one_fine_a_trip(decided: Sequence[Passage], policies: Mapping[str, Policy], gap_us: int) -> Sequence[Passage]:
