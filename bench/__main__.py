@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from bench import (
     clocks,
     comparison,
     cost,
+    fines,
     machine,
     ocr,
     participants,
@@ -36,6 +38,8 @@ def main() -> int:
         return 0
     if args.only == "scale":
         return _scale(args)
+    if args.only == "fines":
+        return _fines(args)
     if args.only in (None, *steps.PARTS):
         steps.print_and_keep(args.out / "steps", args.only, args.repeats)
     if args.only in (None, "bounded", "streaming", "ocr", "clocks"):
@@ -51,13 +55,17 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "--only", choices=("bounded", "streaming", "ocr", "clocks", "peers", "scale", "cost", *steps.PARTS)
+        "--only", choices=("bounded", "streaming", "ocr", "clocks", "peers", "scale", "cost", "fines", *steps.PARTS)
     )
     parser.add_argument("--sightings", type=int, default=1_000_000, help="for the bounded job. Default: 1,000,000")
     parser.add_argument("--streamed", type=int, default=100_000, help="for the streaming job. Default: 100,000")
     parser.add_argument("--rate", type=float, default=1000.0, help="sightings a second. Default: 1000")
     parser.add_argument("--pictures", type=_at_least_one, default=200, help="for the reader of plates. Default: 200")
     parser.add_argument("--cases", type=_at_least_one, default=200, help="days with a wrong clock. Default: 200")
+    parser.add_argument("--vehicles", type=_at_least_one, default=fines.VEHICLES, help="for fines. Default: 20,000")
+    parser.add_argument(
+        "--seeds", type=_at_least_one, nargs="+", default=fines.SEEDS, help="for fines. Default: 1 to 5"
+    )
     parser.add_argument("--compared", type=int, default=200_000, help="for the comparison. Default: 200,000")
     parser.add_argument("--repeats", type=_at_least_one, default=5, help="runs of each one compared. Default: 5")
     parser.add_argument(
@@ -104,6 +112,16 @@ def _scale(args: argparse.Namespace) -> int:
     (folder / "scale.json").write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
     print(scale.table(result, machine.described()))
     return 0
+
+
+def _fines(args: argparse.Namespace) -> int:
+    folder = args.out / "fines"
+    shutil.rmtree(folder, ignore_errors=True)
+    days = fines.measure(folder, args.vehicles, args.seeds)
+    kept = {"machine": machine.described(), "vehicles": args.vehicles, "fines": fines.as_json(days)}
+    (folder / "fines.json").write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    print(fines.table(days))
+    return 1 if any(day.score.wrong for day in days) else 0
 
 
 def _print_peers(result: Result, folder: Path) -> None:

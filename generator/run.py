@@ -122,13 +122,14 @@ def _ahead(
     waiting: deque[tuple[Outgoing, list[Future[None]]]] = deque()
     for message in messages:
         orders = message.pictures if store else ()
-        waiting.append((message, [painters.submit(_paint, order, store) for order in orders if store]))
+        waiting.append((message, [painters.submit(paint, order, store) for order in orders if store]))
         if len(waiting) > AHEAD:
             yield waiting.popleft()
     yield from waiting
 
 
-def _paint(order: PictureOrder, store: PictureStore) -> None:
+def paint(order: PictureOrder, store: PictureStore) -> None:
+    """Draw a picture and put it in its place."""
     rng = np.random.default_rng(order.seed)
     jpeg = render(
         order.plate,

@@ -277,9 +277,13 @@ def run(number, vehicles, clock_shift=None):
     )
     scenario = generate(config)
     Path(f"in-{number}.ndjson").write_bytes(b"".join(message.payload for message in scenario.messages()))
-    argv = [f"--input=in-{number}.ndjson", "--sections=sections.yaml", f"--output_dir=day-{number}", "--ocr=none"]
-    assert main(argv) == 0
+    enforce(number, f"day-{number}")
     return [record for record in scenario.truth() if isinstance(record, TruePassage)]
+
+
+def enforce(number, output_dir, *options):
+    argv = [f"--input=in-{number}.ndjson", "--sections=sections.yaml", f"--output_dir={output_dir}", "--ocr=none"]
+    assert main([*argv, *options]) == 0
 
 
 def lines(pattern):
@@ -329,3 +333,11 @@ def test_shift_of_2_s_is_found_within_500_vehicles_and_nothing_wrong_is_left_out
     assert len(wrong) > 20
     assert all(parse_rfc3339_us(fine["exit_time"]) >= from_us for fine in wrong)
     assert all(parse_rfc3339_us(fine["entry_time"]) >= from_us for fine in wrong)
+    # The job that reads the notices sends each of them to a person, whatever the plates say, and no sound one before.
+    enforce(2, "quarantined", "--notices=notices.ndjson")
+    reasons = {fine["fine_id"]: fine["reasons"] for fine in lines("quarantined/fines-*.ndjson")}
+    assert reasons.keys() == {fine["fine_id"] for fine in lines("day-2/fines-*.ndjson")}
+    assert all(Reason.QUARANTINED in reasons[fine["fine_id"]] for fine in wrong)
+    sound = [fine for fine in suspected if parse_rfc3339_us(fine["exit_time"]) < from_us]
+    assert sound
+    assert not any(Reason.QUARANTINED in reasons[fine["fine_id"]] for fine in sound)
