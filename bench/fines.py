@@ -55,10 +55,11 @@ def measure(folder: Path, vehicles: int, seeds: Sequence[int]) -> list[Day]:
     """A day for each seed; results stay in FOLDER/SEED."""
     with localcloud.running(folder / "cloud", only=("storage", "vision")) as cloud:
         os.environ.update(cloud.env)
-        return [_day(folder / str(seed), cloud.env, vehicles, seed) for seed in seeds]
+        return [day(folder / str(seed), cloud.env, vehicles, seed) for seed in seeds]
 
 
-def _day(folder: Path, env: Mapping[str, str], vehicles: int, seed: int) -> Day:
+def day(folder: Path, env: Mapping[str, str], vehicles: int, seed: int) -> Day:
+    """One of them. env: where the local services are found, in the environment of this process too."""
     begun_s = time.monotonic()
     cameras, evidence = f"cameras-{seed}", f"evidence-{seed}"
     for bucket in (cameras, evidence):
@@ -112,10 +113,10 @@ def _verified(public_key: Path, bucket: str, env: Mapping[str, str]) -> Counter[
 def table(days: Sequence[Day]) -> str:
     """A line for each seed, then each wrong fine and each missed violation with what touched it."""
     lines = ["".join(f"{title:>{width}}" for title, width in zip(TITLES, WIDTHS, strict=True))]
-    for day in days:
-        found = day.score
+    for one in days:
+        found = one.score
         cells = (
-            day.seed,
+            one.seed,
             found.passages,
             found.violations,
             found.wrong,
@@ -126,14 +127,17 @@ def table(days: Sequence[Day]) -> str:
             found.missed,
         )
         lines.append("".join(f"{cell:>{width},}" for cell, width in zip(cells, WIDTHS, strict=True)))
-    for day in days:
+    for one in days:
         lines.append(
-            f"seed {day.seed}: {day.sightings:,} sightings, {day.pictures:,} pictures drawn, {day.seconds:.0f} s"
+            f"seed {one.seed}: {one.sightings:,} sightings, {one.pictures:,} pictures drawn, {one.seconds:.0f} s"
         )
-        lines.append(f"  packets and chains: {', '.join(f'{n:,} {what}' for what, n in day.verified.most_common())}")
-        lines += [f"  before a person: {number:,} {reasons}" for reasons, number in day.cases.most_common()]
-        told = (*day.score.of(Verdict.WRONG), *day.score.of(Verdict.MISSED))
-        lines += [f"  {one.verdict}: {one.vehicle_id} in {one.section_id}: {one.explanation}" for one in told]
+        lines.append(f"  packets and chains: {', '.join(f'{n:,} {what}' for what, n in one.verified.most_common())}")
+        lines += [f"  before a person: {number:,} {reasons}" for reasons, number in one.cases.most_common()]
+        told = (*one.score.of(Verdict.WRONG), *one.score.of(Verdict.MISSED))
+        lines += [
+            f"  {finding.verdict}: {finding.vehicle_id} in {finding.section_id}: {finding.explanation}"
+            for finding in told
+        ]
     return "\n".join(lines)
 
 
@@ -141,14 +145,14 @@ def as_json(days: Sequence[Day]) -> list[dict[str, object]]:
     """The same for programs."""
     return [
         {
-            "seed": day.seed,
-            "sightings": day.sightings,
-            "passages": day.score.passages,
-            "violations": day.score.violations,
-            **{str(verdict): len(day.score.of(verdict)) for verdict in Verdict},
-            "before_a_person": dict(day.cases),
-            "missed": [one.explanation for one in day.score.of(Verdict.MISSED)],
-            "packets_and_chains": dict(day.verified),
+            "seed": one.seed,
+            "sightings": one.sightings,
+            "passages": one.score.passages,
+            "violations": one.score.violations,
+            **{str(verdict): len(one.score.of(verdict)) for verdict in Verdict},
+            "before_a_person": dict(one.cases),
+            "missed": [finding.explanation for finding in one.score.of(Verdict.MISSED)],
+            "packets_and_chains": dict(one.verified),
         }
-        for day in days
+        for one in days
     ]

@@ -194,11 +194,16 @@ class _Judge:
         return Finding(Verdict.WITHDRAWN, fine.radar_id, fine.vehicle_id)
 
     def same_trip(self, fines: Iterable[FineMessage]) -> list[Finding]:
-        """Violations that a fine or a case of the same trip names beside its own."""
+        """Violations that a fine or a case of the same trip names beside its own; and those that share a sighting with
+        one of these, which it would name had a camera not misread or missed the vehicle."""
         legs = ((fine, leg) for fine in fines if fine.status != "withdrawn" for leg in fine.trip)
         for fine, leg in legs:
             near = self._of_vehicle(fine.vehicle_id, leg.section, leg)
             self._same_trip.update(number for number in near if self._passages[number].over)
+        known = self._fined | self._reviewed | self._same_trip
+        seen = {event_id for number in known for event_id in self._passages[number].event_ids}
+        violations = (number for number, passage in enumerate(self._passages) if passage.over)
+        self._same_trip.update(number for number in violations if seen & set(self._passages[number].event_ids))
         self._same_trip -= self._fined | self._reviewed
         named = (self._passages[number] for number in sorted(self._same_trip))
         return [Finding(Verdict.SAME_TRIP, passage.section_id, passage.vehicle_id) for passage in named]

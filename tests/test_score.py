@@ -128,6 +128,18 @@ def test_a_violation_without_a_fine_is_missed_with_its_faults():
     assert "60.00" in found.explanation
 
 
+def test_what_shares_a_sighting_with_a_fined_passage_is_of_its_trip_and_another_one_is_missed():
+    whole = passage(section="A-C", event_ids=("1", "2", "3"))
+    leg = passage(section="A-B", event_ids=("1", "2"), faults=["misreads"])
+    later = passage(section="A-B", start_s=3600, event_ids=("7", "8"), faults=["misreads"])
+    result = score([leg, whole, later], [fine_of(whole)])
+    assert (result.right, result.same_trip, result.missed) == (1, 1, 1)
+    assert (result.of(Verdict.SAME_TRIP)[0].section_id, len(result.findings)) == ("A-B", 3)
+    # Without a fine nothing stands for any of them.
+    assert score([leg, whole, later], []).missed == 3
+    assert score([leg, whole], [fine_of(whole, status="withdrawn")]).missed == 2
+
+
 def test_an_innocent_without_a_fine_is_nothing():
     assert score([passage(speed=30, over=False)], []).findings == ()
 
