@@ -135,12 +135,18 @@ def _print_peers(result: Result, folder: Path) -> None:
 def _check(folder: Path, *, keep: bool) -> int:
     try:
         ratio = check.measure(folder)
+        if keep:
+            check.keep(ratio, machine.described())
+        kept = check.kept_ratio()
+        verdict = check.verdict(ratio, kept)
+        for _ in range(check.AGAIN):  # what has become slower stays so; a burst of other work does not
+            if verdict.sound:
+                break
+            print(f"once more, {verdict.text}", flush=True)
+            verdict = check.verdict(check.measure(folder), kept)
     except WrongOutputError as error:
         print(f"failed: wrong: {error}")
         return 1
-    if keep:
-        check.keep(ratio, machine.described())
-    verdict = check.verdict(ratio, check.kept_ratio())
     print(verdict.text)
     return 0 if verdict.sound else 1
 

@@ -22,6 +22,7 @@ KEPT = Path(__file__).parent / "kept.json"
 SIGHTINGS = 50_000
 REPEATS = 3
 MAY_FALL = 0.15
+AGAIN = 2  # times at most, before it is believed
 
 
 class Verdict(NamedTuple):

@@ -282,6 +282,19 @@ def test_check_compares_with_what_is_kept(tmp_path, monkeypatch, ratio, status):
     assert bench_main.main() == status
 
 
+@pytest.mark.parametrize(("ratios", "status"), [((0.1, 0.19), 0), ((0.1, 0.1, 0.2), 0), ((0.1, 0.16, 0.169), 1)])
+def test_slower_is_believed_at_the_third_time(tmp_path, monkeypatch, capsys, ratios, status):
+    monkeypatch.setattr(check, "KEPT", tmp_path / "kept.json")
+    check.keep(0.2, MACHINE)
+    left = iter(ratios)
+    monkeypatch.setattr(check, "measure", lambda _: next(left))
+    monkeypatch.setattr(sys, "argv", ["bench", "--check", "--out", str(tmp_path)])
+    assert bench_main.main() == status
+    assert next(left, None) is None
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in told] == [*["once more, failed"] * (len(ratios) - 1), told[-1].split(":")[0]]
+
+
 def test_ratio_is_of_cpu_seconds_at_the_same_time(small, tmp_path, monkeypatch):
     loop = Participant(JSON_LOOP, "json_loop")
     monkeypatch.setattr(participants, "own_and_loops", lambda: [loop._replace(module="msgspec_loop"), loop, loop])
