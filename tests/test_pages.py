@@ -16,6 +16,7 @@ import engines.__main__
 import generator.cli
 import localcloud.__main__
 from pipeline import options
+from pipeline.enforcement import messages, records, sections
 from pipeline.jobs import JOBS
 
 ROOT = Path(__file__).parents[1]
@@ -182,6 +183,21 @@ def test_readme_names_each_page_and_stays_short():
 def test_each_picture_is_shown():
     shown = {Path(name).name for text in TEXTS.values() for name in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)}
     assert shown == {path.name for path in (ROOT / "docs").iterdir() if path.suffix in {".svg", ".png"}}
+
+
+def explained(text):
+    """The names in the first cells of tables."""
+    cells = re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+
+
+def test_each_field_is_explained():
+    page = TEXTS[ROOT / "docs/messages.md"]
+    before, after = page.split("## Outputs")
+    assert explained(before) == set(messages.Wire.__struct_fields__)
+    assert explained(after) == set(records.Fine.__struct_fields__)
+    of_file = TEXTS[ROOT / "docs/sections.md"].split("## What is proven")[0]
+    assert explained(of_file) == sections.KEYS | set(sections.Camera.__struct_fields__)
 
 
 # --- figures
