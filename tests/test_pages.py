@@ -1,8 +1,11 @@
 """README.md and docs/: each link leads somewhere, each command is taken by its real parser, each sum is right."""
 
 import argparse
+import os
 import re
 import shlex
+import subprocess
+import sys
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
@@ -249,3 +252,39 @@ def test_readme_repeats_figures_as_their_pages_have_them():
     dollars = re.findall(r"\$ (\d+\.\d+)", TEXTS[README])
     (billed,) = re.findall(r"\*\*\$ for a million sightings\*\* \| (.+) \|", TEXTS[ROOT / "docs/cost.md"])
     assert dollars == billed.split(" | ")[: len(dollars)] != []
+
+
+# --- samples
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Runs command lines of pages, with a folder of its own for out/ and a secret of its own; what they print."""
+    folder = tmp_path_factory.mktemp("out")
+    environment = os.environ | {"SECTION_SPEED_PRIVACY_SECRET": "5" * 64}
+
+    def run_command(program, words):
+        words = [re.sub(r"^out/", f"{folder}/", word) for word in words]
+        command = [sys.executable, "-m", *program.split(), *words]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+
+    from_files = TEXTS[README].split("### From files")[1].split("###")[0]
+    for program, words, _ in commands(from_files):
+        if program in ("generator", "pipeline"):
+            run_command(program, words)
+    return run_command
+
+
+@pytest.mark.parametrize(("job", "least"), [("recall", 6), ("what-if", 8)])
+def test_sample_is_what_the_command_prints(run, job, least):
+    page = TEXTS[ROOT / "docs/recall.md"]
+    printed = run(*next((program, words) for program, words, _ in commands(page) if words[:1] == [job]))
+    block = re.search(rf"-m pipeline {job}.*?ends with\n\n(.*?)\n\n", page, re.DOTALL)[1]
+    shown = [without_ids(line.strip()) for line in block.splitlines() if line.strip() != "..."]
+    assert len(shown) >= least
+    assert shown == [without_ids(line.strip()) for line in printed.splitlines()][-len(shown) :]
+
+
+def without_ids(line):
+    """Ids are made under a secret."""
+    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", line)
