@@ -225,27 +225,27 @@ def test_what_would_fail_on_workers_alone_is_refused_before(given, says):
     assert "\n" not in str(refused.value)
 
 
-# --- the commands of the README
+# --- the commands of docs/operating.md
 
-CLOUD = (ROOT / "README.md").read_text(encoding="utf-8").split("## In the cloud")[1].split("\n## ")[0]
+CLOUD = (ROOT / "docs/operating.md").read_text(encoding="utf-8").split("## In the cloud")[1].split("\n## ")[0]
 SHELL = {"PROJECT": "my-project", "REGION": "europe-west1", "BUCKET": "my-project-dataflow", "TAG": "1"}
 
 
 def filled(text: str) -> str:
-    """As the shell fills in what the README has it export."""
+    """As the shell fills in what the page has it export."""
     (image,) = re.findall(r"export IMAGE=(\S+)", CLOUD)
     for name, value in {"IMAGE": image, **SHELL}.items():
         text = text.replace(f"${name}", value)
     return text
 
 
-def test_parameters_of_the_readme_are_the_templates_and_allowed():
+def test_parameters_of_the_page_are_the_templates_and_allowed():
     given = dict(found.split("=", 1) for found in re.findall(r"--parameters (\S+)", CLOUD))
     assert {name for name, found in PARAMETERS.items() if not found["isOptional"]} <= set(given) <= set(PARAMETERS)
     assert all(matches(name, filled(value)) for name, value in given.items())
 
 
-def test_options_of_the_readme_are_beams_and_ours():
+def test_options_of_the_page_are_beams_and_ours():
     (command,) = re.findall(r"-m pipeline (--runner.*?) \.\.\.", CLOUD, re.DOTALL)
     words = filled(command.replace("\\\n", " ")).split()
     found = options.parse([*words, "--radar_id=M30", "--privacy=off"])
@@ -254,7 +254,7 @@ def test_options_of_the_readme_are_beams_and_ours():
     assert options.check(found).rejected_topic == "projects/my-project/topics/rejected"
 
 
-def test_files_that_the_readme_names_exist():
+def test_files_that_the_page_names_exist():
     named = set(re.findall(r"(?<![\w/$-])((?:templates|tests)/[\w./]+\w)", CLOUD))
     assert {"templates/section_speed.json", "templates/sections.yaml", "tests/dataflow_steps.txt"} <= named
     assert all((ROOT / name).exists() for name in named)
@@ -262,11 +262,11 @@ def test_files_that_the_readme_names_exist():
 
 def test_tables_are_brought_up_before_the_job_is():
     """BigQuery refuses rows with a column that their table does not have yet."""
-    update = CLOUD.split("**Update**")[1].split("\n\n")[0]
+    update = CLOUD.split("### Update\n")[1].split("### ")[0]
     assert "First `provision`, then the job" in " ".join(update.split())
 
 
-def test_looks_of_the_readme_are_at_what_the_job_is_given():
+def test_looks_of_the_page_are_at_what_the_job_is_given():
     (command,) = re.findall(r"-m pipeline (--preflight only.*?)\n    #", CLOUD, re.DOTALL)
     found = options.parse(filled(command.replace("\\\n", " ")).split())
     given = dict(found.split("=", 1) for found in re.findall(r"--parameters (\S+)", CLOUD))

@@ -194,16 +194,16 @@ def test_section_must_resolve_its_highest_limit():
         section(BASE, "{limit: 130 km/h, classes: car}", head=clocks)
 
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs/sections.md").read_text(encoding="utf-8")
 
 
-def test_example_of_the_readme_is_a_section_file():
-    (example,) = re.findall(r"\n(    time_zone: .*?)\n\n", README, re.DOTALL)
+def test_example_of_the_page_is_a_section_file():
+    (example,) = re.findall(r"\n(    time_zone: .*?)\n\n", PAGE, re.DOTALL)
     found = parse_network(HEAD.replace("G1", "S1").replace("G2", "S2") + dedent(example)).sections["school"]
     assert [rule.limit_kmh for rule in found.limits.rules] == [50.0, 40.0, 30.0]
 
 
-def test_notices_of_the_readme_are_notices():
-    lines = re.findall(r"\n    (\{\"section_id\": .*)", README)
+def test_notices_of_the_page_are_notices():
+    lines = re.findall(r"\n    (\{\"section_id\": .*)", PAGE)
     found, problems = notices.read("\n".join(lines).encode(), {"A1-km12", "school"})
     assert (len(found), problems) == (6, [])

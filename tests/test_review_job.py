@@ -492,8 +492,8 @@ def test_dataset_that_does_not_exist_is_one_line(office):
     assert "Make it: python -m pipeline provision --project_id local-project --dataset nobody_made_it" in err
 
 
-def test_commands_of_the_readme_are_taken():
-    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
+def test_commands_of_the_page_are_taken():
+    text = (Path(__file__).parents[1] / "docs/review.md").read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for line in text.splitlines() if "-m pipeline review " in line and line.startswith("    ")]
     found = [command_lines.review().parse(shlex.split(line, comments=True)[4:]) for line in lines]
     assert [args.action for args in found] == ["list", "show", "confirm", "reject", "cameras"]
