@@ -127,9 +127,9 @@ def selftest() -> Parser:
     parser.add_argument("--project_id", default=os.environ.get("GOOGLE_CLOUD_PROJECT"))
     parser.add_argument("--dataset", help="dataset with passages and sightings, instead of files")
     parser.add_argument("--day", help="the UTC day, such as 2026-01-31; default with files: each day that they hold")
-    parser.add_argument("--output", required=True, help="folder for selftest-DAY.ndjson, and its signature beside it")
-    parser.add_argument("--baseline", help="file of what is kept of days that passed; read, and written anew")
-    parser.add_argument("--notices", help="file of notices, to which a line is added for a section that fails")
+    parser.add_argument("--output", required=True, help="folder, local or gs://, of selftest-DAY.ndjson and its .sig")
+    parser.add_argument("--baseline", help="file, local or gs://, of what is kept of days that passed; written anew")
+    parser.add_argument("--notices", help="file of notices, local or gs://: a section that fails gets a line")
     parser.add_argument("--signing_key", help="key of the signature, as of section-speed; default: none")
     parser.add_argument("--thresholds", help="JSON file of thresholds other than the defaults")
     return parser

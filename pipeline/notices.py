@@ -16,14 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import requests
-from google.api_core.exceptions import GoogleAPIError
-from google.auth.exceptions import GoogleAuthError
-from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 from msgspec.structs import replace
 
-from pipeline import endpoints
+from pipeline import places
 from pipeline.enforcement import notices
 from pipeline.enforcement.limits import SectionNotices
 from pipeline.enforcement.notices import Notice, Problem
@@ -34,7 +30,6 @@ POLL_S = 2.0
 TIMEOUT_S = 5.0
 RETRY = DEFAULT_RETRY.with_timeout(TIMEOUT_S)
 MAX_TOLD = 5
-UNREADABLE = (OSError, ValueError, GoogleAPIError, GoogleAuthError, requests.RequestException)
 BySection = Mapping[str, SectionNotices]
 _log = logging.getLogger(__name__)
 
@@ -61,7 +56,7 @@ def source(place: str | None, network: Network, *, followed: bool) -> Source | N
         return None
     try:
         found = _read(place)
-    except UNREADABLE as error:
+    except places.REFUSED as error:
         raise OptionError(
             f"--notices: {place} cannot be read: {_line(error)}. Name an existing file; it may be empty"
         ) from error
@@ -112,7 +107,7 @@ class Following:
             if stamp != self._stamp:
                 self._take(found, self._lines.take(_read(found.place)))
                 self._stamp = stamp
-        except UNREADABLE as error:
+        except places.REFUSED as error:
             self._stamp = None
             self._say(found, [Problem(None, f"cannot be read: {_line(error)}")])
         # Of a service that does not answer no more than a fifth of the time is spent on asking.
@@ -164,26 +159,19 @@ class _Lines:
 
 def _stamp(place: str) -> object:
     """Changes with what is there."""
-    if "://" not in place:
+    if not places.is_remote(place):
         found = os.stat(place)
         return found.st_ino, found.st_mtime_ns, found.st_size
-    blob = _blob(place)
+    blob = places.blob(place)
     blob.reload(timeout=TIMEOUT_S, retry=RETRY)
     return blob.generation
 
 
 def _read(place: str) -> bytes:
-    if "://" not in place:
+    if not places.is_remote(place):
         return Path(place).read_bytes()
-    found: bytes = _blob(place).download_as_bytes(timeout=TIMEOUT_S, retry=RETRY)
+    found: bytes = places.blob(place).download_as_bytes(timeout=TIMEOUT_S, retry=RETRY)
     return found
-
-
-def _blob(place: str) -> storage.Blob:
-    bucket, _, name = place.removeprefix("gs://").partition("/")
-    if not (place.startswith("gs://") and bucket and name):
-        raise ValueError("allowed: a path, or gs://BUCKET/FILE")
-    return endpoints.storage_client().bucket(bucket).blob(name)
 
 
 def _told(wrong: Sequence[Problem]) -> str:

@@ -9,11 +9,11 @@ the last one counts. Lines that are no quarantine are another's, and are left al
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from pipeline import places
 from pipeline.enforcement.times import parse_rfc3339_us, rfc3339
 from pipeline.option_values import OptionError
 
@@ -27,12 +27,9 @@ class State(NamedTuple):
 
 def read(path: str) -> dict[str, State]:
     """The state of each section that the file names. Raises OptionError."""
-    file = Path(path).expanduser()
-    if "://" in path:
-        raise OptionError(f"--notices: found {path}; allowed: a local file. Copy it where the job reads it")
     try:
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    except (OSError, UnicodeDecodeError) as error:
+        lines = (places.read(path, "--notices") or b"").decode().splitlines()
+    except UnicodeDecodeError as error:
         raise OptionError(f"--notices: {path} cannot be read: {error}. Name a file of notices") from error
     found: dict[str, State] = {}
     for number, line in enumerate(lines, 1):
@@ -67,8 +64,4 @@ def _from_us(notice: dict[str, Any], path: str, number: int) -> int:
 def begin(path: str, section_id: str, from_us: int, why: str) -> None:
     """Append the line that puts a section into quarantine. Raises OptionError."""
     notice = {"section_id": section_id, "from": rfc3339(from_us), "quarantine": why}
-    try:
-        with open(Path(path).expanduser(), "a", encoding="utf-8") as file:
-            file.write(msgspec.json.encode(notice).decode() + "\n")
-    except OSError as error:
-        raise OptionError(f"--notices: {path} cannot be written: {error.strerror}. Name another file") from error
+    places.add_line(path, "--notices", msgspec.json.encode(notice))

@@ -91,6 +91,7 @@ def write(*days):
         Path(f"sightings-{number:05d}-of-00002.ndjson").write_bytes(encode(list(sighting_records(found, at_us))))
 
 
+KEY_FILE = "--signing_key=signing.key"
 FILES = ("--passages=passages-*", "--sightings=sightings-*", "--output=out")
 
 
@@ -213,9 +214,9 @@ def test_thresholds_are_data():
         ((*FILES, "--day=today"), "--day: found 'today'; allowed: a day such as"),
         (("--passages=none-*", "--sightings=s", "--output=out"), "--passages: found no file at none-*"),
         ((*FILES, "--baseline=sections.yaml"), "--baseline: sections.yaml is no such file"),
-        ((*FILES, "--thresholds=none"), "--thresholds: none cannot be read"),
+        ((*FILES, "--thresholds=none"), "--thresholds: none does not exist"),
         ((*FILES, "--thresholds=typo.json"), "--thresholds: typo.json is no such file"),
-        ((*FILES, "--notices=gs://b/n"), "--notices: found gs://b/n; allowed: a local file"),
+        ((*FILES, "--notices=s3://b/n"), "--notices: s3://b/n cannot be read: allowed: a path, or gs://BUCKET/FILE"),
         ((*FILES, "--notices=bad.ndjson"), "--notices: bad.ndjson, line 1: from: found 'noon'; allowed: an RFC 3339"),
     ],
 )
@@ -257,6 +258,28 @@ def test_day_in_bigquery_has_the_same_record_as_its_files(cloud, monkeypatch):
     assert records() == from_files
     assert selftest(files=(f"--dataset={dataset}", "--day=2026-03-09", "--output=out")) == 0
     assert records("2026-03-09")["a-b"].passages == 0
+
+
+def test_files_in_a_bucket_are_the_same_as_local_ones(storage):
+    bucket = f"selftest-{next(numbers)}"
+    storage.create_bucket(bucket)
+    write(traffic(3000, 1), traffic(2000, 2, shift_s=-2.0, after=1500))
+    there = (
+        f"--output=gs://{bucket}/out",
+        f"--baseline=gs://{bucket}/past",
+        f"--notices=gs://{bucket}/notices",
+        KEY_FILE,
+    )
+    here = ("--output=out", "--baseline=past", "--notices=notices", KEY_FILE)
+    statuses = [selftest(*places, files=FILES[:2]) for places in (here, there)]
+    assert statuses == [1, 1]
+    results = [f"out/selftest-{day}.ndjson{suffix}" for day in (DAY, NEXT_DAY) for suffix in ("", ".sig")]
+    names = (*results, "past", "notices")
+    stored = [storage.bucket(bucket).blob(name).download_as_bytes() for name in names]
+    assert stored == [Path(name).read_bytes() for name in names]
+    # Again: what is kept there is read, and nothing is told twice.
+    assert selftest(*there, files=FILES[:2]) == 1
+    assert [storage.bucket(bucket).blob(name).download_as_bytes() for name in names] == stored
 
 
 # --- from cameras to quarantine

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from pipeline import __version__, command_lines, quarantine, selftest_inputs
+from pipeline import __version__, command_lines, places, quarantine, selftest_inputs
 from pipeline.enforcement import selftest
 from pipeline.enforcement.sections import Network, Section
 from pipeline.enforcement.selftest import Examined
 from pipeline.enforcement.selftest_records import FORMAT, WHAT, Day, SelfTest, Thresholds, Traffic, Verdict
+from pipeline.enforcement.times import day as day_of
 from pipeline.enforcement.times import rfc3339
 from pipeline.option_values import OptionError, dataset_name
 from pipeline.options import read_network
@@ -51,7 +50,7 @@ def run(argv: Sequence[str]) -> int:
         _write_records(args.output, day, records, key)
         failed += sum(record.verdict is Verdict.FAILED for record in records)
     if args.baseline:
-        _write(args.baseline, "--baseline", msgspec.json.encode(baseline))
+        places.write(args.baseline, "--baseline", msgspec.json.encode(baseline))
     return 1 if failed else 0
 
 
@@ -130,9 +129,10 @@ def _record(
 def _keep(
     baseline: Baseline, section: Section, day: str, examined: Examined, state: State | None, thresholds: Thresholds
 ) -> None:
-    """A day that did not pass, or of a section in quarantine, is nothing to compare with."""
+    """A day that did not pass, or on which the section was in quarantine, is nothing to compare with."""
     days = [one for one in baseline.get(section.section_id, []) if one.day != day]
-    passed = examined.verdict is not Verdict.FAILED and not (state and state.in_quarantine)
+    in_quarantine = state is not None and state.in_quarantine and day_of(state.from_us) <= day
+    passed = examined.verdict is not Verdict.FAILED and not in_quarantine
     if examined.day is not None and passed:
         days.append(examined.day)
     if days or section.section_id in baseline:
@@ -164,41 +164,28 @@ def _quarantine(notices: str, record: SelfTest, examined: Examined, state: State
 
 def _write_records(output: str, day: str, records: Sequence[SelfTest], key: SigningKey | None) -> None:
     data = msgspec.json.Encoder().encode_lines(records)
-    try:
-        Path(output).expanduser().mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OptionError(f"--output: {output} cannot be made: {error.strerror}. Name another folder") from error
     name = f"{output}/selftest-{day}.ndjson"
-    _write(name, "--output", data)
+    places.write(name, "--output", data)
     if key is not None:
-        _write(f"{name}.sig", "--output", key.sign(data))
-
-
-def _write(path: str, option: str, data: bytes) -> None:
-    """Whole or not at all."""
-    file = Path(path).expanduser()
-    part = file.with_name(f"{file.name}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, file)
-    except OSError as error:
-        raise OptionError(f"{option}: {path} cannot be written: {error.strerror}. Name another place") from error
+        places.write(f"{name}.sig", "--output", key.sign(data))
 
 
 def _baseline(path: str | None) -> Baseline:
-    if path is None or not Path(path).expanduser().exists():
-        return {}
-    return _decoded(path, "--baseline", Baseline)
+    data = places.read(path, "--baseline") if path else None
+    return {} if data is None else _decoded(data, f"--baseline: {path}", Baseline)
 
 
 def _thresholds(path: str | None) -> Thresholds:
-    return Thresholds() if path is None else _decoded(path, "--thresholds", Thresholds)
+    if path is None:
+        return Thresholds()
+    data = places.read(path, "--thresholds")
+    if data is None:
+        raise OptionError(f"--thresholds: {path} does not exist. Name an existing file")
+    return _decoded(data, f"--thresholds: {path}", Thresholds)
 
 
-def _decoded(path: str, option: str, kind: type[Found]) -> Found:
+def _decoded(data: bytes, where: str, kind: type[Found]) -> Found:
     try:
-        return msgspec.json.decode(Path(path).expanduser().read_bytes(), type=kind)
-    except OSError as error:
-        raise OptionError(f"{option}: {path} cannot be read: {error.strerror}. Name another file") from error
+        return msgspec.json.decode(data, type=kind)
     except (ValueError, RecursionError) as error:
-        raise OptionError(f"{option}: {path} is no such file: {error}") from error
+        raise OptionError(f"{where} is no such file: {error}") from error

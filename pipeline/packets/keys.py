@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import requests
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
@@ -24,10 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
-from google.api_core.exceptions import GoogleAPIError
-from google.auth.exceptions import GoogleAuthError
 
-from pipeline import endpoints
+from pipeline import places
 from pipeline.declared_options import SIGNING_VARIABLE
 from pipeline.enforcement.manifest import digest
 
@@ -163,12 +160,9 @@ def _public(place: str) -> Ed25519PublicKey:
 
 
 def _read_remote(place: str, option: str) -> bytes:
-    bucket, _, name = place.removeprefix("gs://").partition("/")
-    if not (place.startswith("gs://") and bucket and name):
-        raise SigningKeyError(f"{option}: found {place!r}; allowed: a path, or gs://BUCKET/FILE")
     try:
-        found: bytes = endpoints.storage_client().bucket(bucket).blob(name).download_as_bytes(timeout=READ_TIMEOUT_S)
-    except (GoogleAPIError, GoogleAuthError, requests.RequestException, ValueError) as error:
+        found: bytes = places.blob(place).download_as_bytes(timeout=READ_TIMEOUT_S)
+    except places.REFUSED as error:
         raise SigningKeyError(f"{option}: {place} cannot be read: {' '.join(str(error).split())}") from error
     return found
 
