@@ -1,6 +1,7 @@
 """The driver's sheet: plain words and the record's own figures, on a page of HTML and on paper."""
 
 import re
+from decimal import ROUND_FLOOR, Decimal
 from html.parser import HTMLParser
 
 import pytest
@@ -55,6 +56,19 @@ def test_figures_are_those_of_the_record():
     )
     assert dict(only(blocks, Facts).rows)["Plate"] == "KLM4821 (US-NY)"
     assert [shown.part for shown in only(blocks, Pictures).pictures] == ["entry.jpg", "exit.jpg"]
+
+
+@given(st.integers(20_000_000, 31_000_000))
+def test_what_is_over_the_limit_is_the_difference_of_what_is_printed(travel_us):
+    rows = only(sheet_of(verdict(reads(travel_us))), Steps).rows
+    ((printed, over),) = [row[1:] for row in rows if row[0] == "Over it by"]
+    shown, limit = (Decimal(part.removesuffix(" km/h")) for part in printed.split(" − "))
+    assert Decimal(over.removesuffix(" km/h")) == (shown - limit).quantize(Decimal("0.01"), ROUND_FLOOR)
+
+
+@pytest.mark.parametrize(("kmh", "shown"), [(1.15, "1.15"), (51.29 - 50, "1.29"), (52.039999, "52.03"), (0.0, "0.00")])
+def test_speed_is_cut_behind_the_second_digit(kmh, shown):
+    assert wording.speed(kmh) == f"{shown} km/h"
 
 
 def test_rule_is_told_step_by_step():

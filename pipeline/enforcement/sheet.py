@@ -267,7 +267,7 @@ def _compared(verdict: Verdict, rules: Rules) -> Iterator[tuple[str, str, str]]:
         limit_kmh += rules.tolerance_kmh
         yield "And so much more is tolerated", f"+ {wording.number(rules.tolerance_kmh)} km/h", wording.limit(limit_kmh)
     difference = f"{wording.speed(counted_kmh)} − {wording.number(limit_kmh)} km/h"
-    yield "Over it by", difference, wording.speed(counted_kmh - limit_kmh)
+    yield "Over it by", difference, wording.speed(wording.cut(counted_kmh) - limit_kmh)  # as anyone can compute it
     yield (
         f"The rule that was applied: {policy.name}{f', {policy.title}' if policy.title else ''}",
         _from_when(rules, passage.limit_kmh),

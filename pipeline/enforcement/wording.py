@@ -51,7 +51,12 @@ REASONS: Mapping[Reason, str] = {
 
 def speed(kmh: float) -> str:
     """A measured speed, down to a hundredth: what is shown is never more than what was found."""
-    return f"{math.floor(kmh * 100) / 100:.2f} km/h"
+    return f"{cut(kmh):.2f} km/h"
+
+
+def cut(kmh: float) -> float:
+    """The hundredths of a speed, none of which is lost where a float lies a hair under it."""
+    return math.floor(round(kmh * 100, 6)) / 100
 
 
 def limit(kmh: float) -> str:
