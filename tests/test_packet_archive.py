@@ -92,6 +92,16 @@ def test_sealed_fine_names_its_packet_which_proves_it(bucket, section, case, sea
     assert chained(bucket, section.section_id) == [proven.manifest_sha256]
 
 
+def test_picture_is_hashed_once(monkeypatch, bucket, case, seal):
+    """When it is fetched; of a large one that is a third of what sealing costs."""
+    found, hashed = case(), []
+    count = manifest.digest
+    monkeypatch.setattr(manifest, "digest", lambda data: hashed.append(data) or count(data))
+    fine = seal(found)
+    assert [hashed.count(jpeg(50 + 100 * number)) for number in range(2)] == [1, 1]
+    assert checking.prove(stored(bucket, fine), PUBLIC.is_signed).told.fine == found.fine
+
+
 def test_work_that_is_done_again_writes_nothing(bucket, section, case, seal):
     found = [case() for _ in range(3)]
     sealed = list(map(seal, found))

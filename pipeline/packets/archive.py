@@ -106,18 +106,25 @@ def _told(error: Exception) -> str:
 def pack(
     verdict: Verdict, rules: Rules, versions: Versions, pictures: tuple[bytes | None, ...], key: SigningKey
 ) -> Packed:
-    """The packet of a verdict. pictures: the bytes of each of its pictures, None for one that was not kept."""
+    """The packet of a verdict.
+
+    pictures: the bytes of each of its pictures, which have the hash that the picture names; None for one not kept.
+    """
     parts = packet.parts(verdict, rules, versions, pictures)
     names = packet.names(verdict.passage, pictures)
-    return _signed(verdict.fine, parts, sheet.of_verdict(verdict, rules, versions, names, key.key_id), key)
+    written = sheet.of_verdict(verdict, rules, versions, names, key.key_id)
+    digests = {name: one.sha256 for name, one in zip(names, verdict.pictures, strict=True) if name and one.sha256}
+    return _signed(verdict.fine, parts, written, key, digests)
 
 
 def pack_withdrawal(fine: Fine, versions: Versions, key: SigningKey) -> Packed:
     """The packet of a case that was taken back."""
-    return _signed(fine, packet.withdrawal(fine, versions), sheet.of_withdrawal(fine, versions, key.key_id), key)
+    return _signed(fine, packet.withdrawal(fine, versions), sheet.of_withdrawal(fine, versions, key.key_id), key, {})
 
 
-def _signed(fine: Fine, parts: Mapping[str, bytes], written: Sheet, key: SigningKey) -> Packed:
+def _signed(
+    fine: Fine, parts: Mapping[str, bytes], written: Sheet, key: SigningKey, digests: Mapping[str, str]
+) -> Packed:
     parts = {**parts, packet.HTML: sheet_html.page(written), packet.PDF: printing.pdf(written, dict(parts))}
-    told = manifest.of_parts(fine, parts, key.key_id)
+    told = manifest.of_parts(fine, parts, key.key_id, digests)
     return Packed(told, container.packed({manifest.MANIFEST: told, manifest.SIGNATURE: key.sign(told), **parts}))
