@@ -193,7 +193,7 @@ def test_key_may_change_within_a_chain(bucket, section):
 
 @pytest.mark.parametrize("kind", ["garbage", "fork", "forged"])
 def test_what_stands_in_the_next_place_and_is_no_link_is_left_and_told(bucket, section, case, seal, caplog, kind):
-    """Nothing is put beside it: the fine goes out, and says by its missing address that it is not sealed."""
+    """Nothing is put beside it: the fine says by its missing address that it is not sealed."""
     seal(case())
     (_, first), *_ = links(bucket, section.section_id)
     data = {
@@ -244,7 +244,7 @@ def test_picture_that_is_another_one_by_now(bucket, case, seal, caplog):
     assert "another picture than the one that was judged" in caplog.text
 
 
-def test_bucket_that_fails_holds_no_fine_up_and_no_plate_is_logged(monkeypatch, bucket, case, seal, caplog):
+def test_bucket_that_fails_holds_nothing_up_and_no_plate_is_logged(monkeypatch, bucket, case, seal, caplog):
     found = case()
 
     def fail(*_args, **_options):

@@ -106,6 +106,7 @@ class Reason(StrEnum):
     NOTICES_UNREADABLE = "notices_unreadable"
     CONFIRMED_BY_PERSON = "confirmed_by_a_person"
     REJECTED_BY_PERSON = "rejected_by_a_person"
+    PACKET_MISSING = "packet_missing"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

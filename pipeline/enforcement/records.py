@@ -121,7 +121,8 @@ class Fine(msgspec.Struct, frozen=True, gc=False):
     """A fine, a case for a person, or a fine taken back. The first seven keys are EDEM's; avg_speed is in km/h.
 
     amount: what the policy asks for it, in currency; null where the policy names none. packet_url: the signed packet
-    that proves it; null where packets are not made, or this one could not be written. trip: what it stands for too.
+    that proves it; null where packets are not made, and of a case or a withdrawal where it could not be written. trip:
+    what it stands for too.
     """
 
     radar_id: str

@@ -4,8 +4,8 @@ Only a verdict that is committed comes here. What is written for it hangs on the
 configuration alone, no clock and no chance, and its name on what it holds: work that is done again meets its own bytes
 and writes nothing. See enforcement/manifest.py for the chain.
 
-A packet that cannot be written holds no fine up: the fine goes out without packet_url, is counted and logged, and is
-for whoever issues it to hold back. Not so a verdict: it stands in the warehouse as ever.
+A packet that cannot be written holds nothing up: each request is tried again for half a minute; then the fine comes
+back without packet_url, and is logged, for whoever called to make a case for a person of it.
 """
 
 from __future__ import annotations
