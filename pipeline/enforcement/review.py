@@ -76,6 +76,7 @@ _REASONS: Mapping[Needs, tuple[Reason, ...]] = {
         Reason.CONFIRMED_BY_PERSON,
         Reason.REJECTED_BY_PERSON,
         Reason.PACKET_MISSING,
+        Reason.ERRORS_UNDECLARED,
     ),
 }
 NEEDS: Mapping[Reason, Needs] = {reason: needs for needs, reasons in _REASONS.items() for reason in reasons}
