@@ -350,6 +350,10 @@ def test_radar_that_declares_none_is_warned_of():
         ("location_error_m: -1, clock_error_s: 0", "section t: location_error_m: found '-1'; allowed: metres, from 0"),
         ("location_error_m: 5, speed_error: 3", "section t: speed_error: found '3'; allowed: a number with its unit"),
         ("location_error_m: 5, clock_error_s: 61", "section t: clock_error_s: found '61'; allowed: seconds, from 0"),
+        (
+            "location_error_m: 5, speed_error: 4 km/h",
+            "section t: readings that may be wrong by 5 m and 4 km/h prove of ",
+        ),
         ("location_error_m: 70, clock_error_s: 0", "section t: 1395.21 m with an error of 140 m and of 0 s in time"),
     ],
 )

@@ -14,7 +14,7 @@ from pipeline.enforcement import limit_rules, plain_yaml
 from pipeline.enforcement.limits import DEFAULT_GRACE_S, Limits
 from pipeline.enforcement.model import Coordinates, ErrorBudget
 from pipeline.enforcement.speed import line_length_m
-from pipeline.enforcement.survey import SectionError, legs, refuse_unprovable
+from pipeline.enforcement.survey import SectionError, legs, refuse_unprovable, refuse_unprovable_readings
 from pipeline.enforcement.track_errors import BOTH_ENDS, TrackErrors
 
 KMH_PER_MPH = 1.609344
@@ -314,9 +314,16 @@ def _refuse_unfit(section: Section, cameras: Mapping[str, Camera]) -> None:
         leg.refuse_impossible()
     if section.cameras:  # errors of time weigh most at the highest limit: what is proven there is so at lower ones
         refuse_unprovable(section.section_id, section.distance_m, section.limit_kmh, section.errors)
-    if section.track is not None and section.track.clock_s is not None:
-        errors = replace(section.errors, length_m=BOTH_ENDS * section.track.location_m)
-        refuse_unprovable(section.section_id, line_length_m(section.line), section.limit_kmh, errors)
+    if section.track is not None:
+        _refuse_unfit_track(section, section.track)
+
+
+def _refuse_unfit_track(section: Section, track: TrackErrors) -> None:
+    known = section.section_id, line_length_m(section.line), section.limit_kmh
+    if track.clock_s is not None:
+        refuse_unprovable(*known, replace(section.errors, length_m=BOTH_ENDS * track.location_m))
+    if track.speed_kmh is not None:
+        refuse_unprovable_readings(*known, track.location_m, track.speed_kmh)
 
 
 def _name(found: object, field: str) -> str:
