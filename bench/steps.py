@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import bare, latency, machine, micro, sdk, sizes, traffic
+from bench import bare, latency, machine, micro, sdk, sealing, sizes, traffic
 
 MICRO_SIGHTINGS, WORKER_SIGHTINGS, BARE_SIGHTINGS = 20_000, 5_000, 30_000
 BARE_RATE = 500.0
@@ -41,11 +41,24 @@ def _sizes(folder: Path, repeats: int) -> tuple[object, str]:
     return found, sizes.table(found)
 
 
-PARTS: dict[str, Part] = {"micro": _micro, "sdk": _sdk, "bare": _bare, "latency": _latency, "sizes": _sizes}
+def _packets(_folder: Path, _repeats: int) -> tuple[object, str]:
+    rows = sealing.measure()
+    return [row._asdict() for row in rows], sealing.table(rows, machine.described())
+
+
+PARTS: dict[str, Part] = {
+    "micro": _micro,
+    "sdk": _sdk,
+    "bare": _bare,
+    "latency": _latency,
+    "sizes": _sizes,
+    "packets": _packets,
+}
 
 
 def print_and_keep(folder: Path, only: str | None, repeats: int) -> None:
     """Measure one part or all of them, print each as a table, and keep it as FOLDER/NAME.json."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name in [only] if only else PARTS:
         figures, table = PARTS[name](folder / name, repeats)
         kept = {"machine": machine.described(), name: figures}

@@ -102,7 +102,10 @@ def at_least(fine: Fine) -> str:
     """The shortest length ÷ the longest time that the declared errors allow; empty where none are declared."""
     if fine.distance_m is None or fine.travel_time_s is None or fine.min_speed is None:
         return ""
-    error_m, error_s = fine.length_error_m or 0.0, (fine.clock_error_s or 0.0) + (fine.resolution_s or 0.0)
+    error_m, error_s = (
+        fine.length_error_m or 0.0,
+        sum(error or 0.0 for error in (fine.clock_error_s, fine.resolution_s, fine.speeds_error_s)),
+    )
     if not error_m and not error_s:
         return ""
     shortest = f"({fine.distance_m:,.1f} − {error_m:,.1f}) m" if error_m else f"{fine.distance_m:,.1f} m"

@@ -8,7 +8,7 @@ import pytest
 from apache_beam.io.gcp.pubsub import PubsubMessage
 
 from bench import __main__ as bench_main
-from bench import bare, harness, latency, micro, nothing, sdk, stamped, steps, streamed, streaming, traffic
+from bench import bare, harness, latency, micro, nothing, sdk, sealing, stamped, steps, streamed, streaming, traffic
 from bench.harness import Replay
 from bench.latency import Latency
 from generator.outgoing import Outgoing
@@ -131,6 +131,13 @@ def test_steps_are_printed_and_kept(tmp_path, monkeypatch, capsys):
     assert bench_main.main() == 0
     assert "decide, a sighting" in capsys.readouterr().out
     assert json.loads((tmp_path / "steps" / "micro.json").read_text())["micro"][1]["step"] == "decode"
+
+
+def test_packets_are_timed_by_the_size_of_their_pictures():
+    small, large = sealing.measure(((64, 48), (640, 480)), rounds=1)
+    assert small.picture_mb < large.picture_mb
+    assert small.seal_ms > 0
+    assert len(sealing.table([small, large], MACHINE).splitlines()) == 4
 
 
 # --- the bare graph

@@ -345,13 +345,14 @@ def test_everything_that_is_shuffled_is_typed(launched):
         "Commit withdrawals/Group": "kv(varint, iterable(StructCoder))",
         "Group sessions/Group": "kv(string_utf8, StructCoder)",
         "Judge cases/Commit/Group": "kv(varint, iterable(StructCoder))",
+        "Judge cases/Seal packets/Commit sealed/Group": "kv(varint, iterable(StructCoder))",
         "Measure passages/Measure and decide/ParDo(_MeasureAndRevise)": "kv(string_utf8, iterable(StructCoder))",
         "Write outputs/Commit passages/Group": "kv(varint, iterable(StructCoder))",
         "Write outputs/Store in BigQuery/Store passages/Gather/ParDo(_GroupIntoBatchesDoFn)": "kv(varint, StructCoder)",
     }
 
 
-MAY_COME_OUT_OTHERWISE = ("Measure passages/", "Judge cases/Judge")
+MAY_COME_OUT_OTHERWISE = ("Measure passages/", "Judge cases/Judge", "Judge cases/Seal packets/Seal")
 
 
 def comes_from(launched: Launched, sink: beam_runner_api_pb2.PTransform, *, in_its_bundle: bool) -> set[str]:
@@ -369,7 +370,8 @@ def comes_from(launched: Launched, sink: beam_runner_api_pb2.PTransform, *, in_i
 
 
 def test_nothing_takes_effect_before_it_is_final(launched):
-    """In one bundle with Vision, a case that is judged again could be published as a fine and also for a person."""
+    """In one bundle with Vision, a case that is judged again could be published as a fine and also for a person; in one
+    with the bucket of packets, a case that could not be sealed and then could."""
     sinks = {
         step.unique_name: step
         for step in launched.components.transforms.values()

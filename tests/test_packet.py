@@ -26,6 +26,7 @@ from pipeline.enforcement import evidence, packet, passages, policy
 from pipeline.enforcement.model import Case, Reason, Sighting, Status
 from pipeline.enforcement.plain_json import PacketError, canonical, decoded
 from pipeline.enforcement.records import Verdict
+from pipeline.enforcement.track_errors import TrackErrors
 
 
 def parts_of(found: Verdict, under=None):
@@ -171,14 +172,29 @@ def track(timed: bool, n: int = 10) -> tuple[Sighting, ...]:
     )
 
 
+ROAD = ((40.76, -73.97), (40.7591, -73.9709))
+RADAR = TrackErrors(0.5, speed_kmh=2.0, clock_s=0.05, resolution_s=0.01)
+
+
 @pytest.mark.parametrize("timed", [True, False])
-@pytest.mark.parametrize("line", [(), ((40.76, -73.97), (40.7591, -73.9709))])
-def test_radar_track_is_computed_again_from_its_points(timed, line):
-    under = rules(replace(TRACK, line=line))
+@pytest.mark.parametrize(("line", "errors"), [((), None), (ROAD, None), (ROAD, RADAR)])
+def test_radar_track_is_computed_again_from_its_points(timed, line, errors):
+    under = rules(replace(TRACK, line=line, track=errors))
     found = verdict(track(timed), under)
     assert len(found.passage.points) == 10
+    assert (found.passage.min_speed_kmh is None) == (found.passage.errors is None) == (errors is None)
     told = recheck(parts_of(found, under))
     assert (told.fine, told.grounds.passage) == (found.fine, found.passage)
+
+
+@pytest.mark.parametrize(("name", "claimed"), [("location_m", 0.0), ("speed_kmh", None), ("clock_s", 0.0)])
+def test_other_errors_of_a_radar_are_found(name, claimed):
+    under = rules(replace(TRACK, line=ROAD, track=RADAR))
+    parts = packet.parts(found := verdict(track(name == "clock_s"), under), under, VERSIONS, pictures(found))
+    told = decoded(parts[packet.NAME], "case")
+    told["grounds"]["rules"]["section"]["track"][name] = claimed
+    with pytest.raises(PacketError, match=r"passage.errors: computed"):
+        recheck(parts | {packet.NAME: canonical(told)})
 
 
 def test_point_that_is_missing_is_found():

@@ -92,6 +92,16 @@ def test_sealed_fine_names_its_packet_which_proves_it(bucket, section, case, sea
     assert chained(bucket, section.section_id) == [proven.manifest_sha256]
 
 
+def test_picture_is_hashed_once(monkeypatch, bucket, case, seal):
+    """When it is fetched; of a large one that is a third of what sealing costs."""
+    found, hashed = case(), []
+    count = manifest.digest
+    monkeypatch.setattr(manifest, "digest", lambda data: hashed.append(data) or count(data))
+    fine = seal(found)
+    assert [hashed.count(jpeg(50 + 100 * number)) for number in range(2)] == [1, 1]
+    assert checking.prove(stored(bucket, fine), PUBLIC.is_signed).told.fine == found.fine
+
+
 def test_work_that_is_done_again_writes_nothing(bucket, section, case, seal):
     found = [case() for _ in range(3)]
     sealed = list(map(seal, found))
@@ -183,7 +193,7 @@ def test_key_may_change_within_a_chain(bucket, section):
 
 @pytest.mark.parametrize("kind", ["garbage", "fork", "forged"])
 def test_what_stands_in_the_next_place_and_is_no_link_is_left_and_told(bucket, section, case, seal, caplog, kind):
-    """Nothing is put beside it: the fine goes out, and says by its missing address that it is not sealed."""
+    """Nothing is put beside it: the fine says by its missing address that it is not sealed."""
     seal(case())
     (_, first), *_ = links(bucket, section.section_id)
     data = {
@@ -234,7 +244,7 @@ def test_picture_that_is_another_one_by_now(bucket, case, seal, caplog):
     assert "another picture than the one that was judged" in caplog.text
 
 
-def test_bucket_that_fails_holds_no_fine_up_and_no_plate_is_logged(monkeypatch, bucket, case, seal, caplog):
+def test_bucket_that_fails_holds_nothing_up_and_no_plate_is_logged(monkeypatch, bucket, case, seal, caplog):
     found = case()
 
     def fail(*_args, **_options):

@@ -28,6 +28,8 @@ def decided(name: str, kmh: float, limit_kmh: float, **fields: object) -> Passag
 EXAMPLES = [
     ("edem", 40.2336, 40.2336, 40.2336, False),
     ("edem", 40.2336, 40.3, 40.3, True),
+    ("edem", 40, 40.0000001, 40.0000001, False),  # nearer than floating point can tell
+    ("edem", 40, 40.00001, 40.00001, True),
     # Netherlands: at 80 up to 86, at 100 up to 107, at 120 up to 127, at 130 up to 135 without a fine.
     ("nl", 80, 86.9, 83, False),
     ("nl", 80, 87, 84, True),
@@ -38,6 +40,17 @@ EXAMPLES = [
     ("nl", 130, 134, 129, False),
     ("nl", 130, 135, 130, False),
     ("nl", 130, 136, 131, True),
+    # At 100 km/h three per cent are three; just above it 4 are taken off, since what is left is rounded down.
+    ("nl", 90, 99.99, 96, True),
+    ("nl", 93, 100, 97, True),
+    ("nl", 93, 100.01, 97, True),
+    ("nl", 94, 103, 99, True),
+    ("nl", 96, 103, 99, False),
+    ("nl", 120, 127.83, 123, False),
+    ("nl", 120, 127.84, 124, True),
+    # Four over at limits up to 120, one over above.
+    ("nl", 121, 124.99, 121, False),
+    ("nl", 121, 125.99, 122, True),
     # Switzerland: rounded down first, so that 85.99 is 85, less 5 is 80.
     ("ch", 80, 85.99, 80, False),
     ("ch", 80, 86, 81, True),
@@ -47,7 +60,21 @@ EXAMPLES = [
     ("ch", 120, 127, 121, True),
     ("ch", 120, 150.99, 144, True),
     ("ch", 120, 151, 144, True),
+    # The bands are of whole numbers: 100.99 is 100, and 101 has the same left as 100.
+    ("ch", 94, 100, 95, True),
+    ("ch", 95, 100.99, 95, False),
+    ("ch", 95, 101, 95, False),
+    ("ch", 95, 102, 96, True),
+    ("ch", 144, 151.99, 144, False),
+    ("ch", 144, 152, 145, True),
+    # Austria: less 3 km/h; at 100 three per cent are the same; nothing is rounded.
     ("at", 80, 83, 80, False),
+    ("at", 50, 53.0, 50, False),
+    ("at", 50, 53.01, 50.01, True),
+    ("at", 97, 100, 97, False),
+    ("at", 97, 100.01, 97.0097, True),
+    ("at", 100, 103.09, 99.9973, False),
+    ("at", 100, 103.1, 100.007, True),
     ("at", 80, 83.1, 80.1, True),
     ("at", 100, 103, 99.91, False),
     ("at", 130, 134, 129.98, False),
@@ -57,9 +84,17 @@ EXAMPLES = [
     ("it", 50, 56, 51, True),
     ("it", 50, 55, 50, False),
     ("it", 130, 136.8, 129.96, False),
+    ("it", 130, 136.84, 129.998, False),
+    ("it", 130, 136.85, 130.0075, True),
+    # Five per cent are less than 5 km/h below 100: then 5 km/h, from 100 on the share.
+    ("it", 95, 99.99, 94.99, False),
+    ("it", 95, 100, 95, False),
+    ("it", 95, 100.01, 95.0095, True),
     # New York: more than ten miles per hour over.
     ("nyc", 25 * MPH, 35 * MPH, 35 * MPH, False),
     ("nyc", 25 * MPH, 35.1 * MPH, 35.1 * MPH, True),
+    ("nyc", 55 * MPH, 65 * MPH, 65 * MPH, False),
+    ("nyc", 55 * MPH, 65.001 * MPH, 65.001 * MPH, True),
 ]
 
 
@@ -70,6 +105,35 @@ def test_worked_examples(name, limit_kmh, kmh, counted_kmh, over):
     assert (found.outcome is None) == over
     assert found.outcome in (None, Outcome.CLEAR)
     assert found.policy == name
+
+
+# What no source names is not there: least length, one fine for a trip, a person each time, amount, days to notice.
+NAMED = [
+    ("edem", 0, False, False, None, None),
+    ("edem-classic", 0, False, True, None, None),
+    ("nyc", 0, False, True, 50.0, 14),
+    ("nl", 200, True, False, None, None),
+    ("ch", 0, False, False, None, None),
+    ("at", 0, False, False, None, None),
+    ("it", 0, False, True, None, None),
+]
+
+
+@pytest.mark.parametrize(("name", "least_length_m", "per_trip", "reviewed", "amount", "days"), NAMED)
+def test_what_the_sources_name_beside_the_speed(name, least_length_m, per_trip, reviewed, amount, days):
+    one = SHIPPED[name]
+    assert (one.least_length_m, one.one_fine_per_trip, one.always_reviewed) == (least_length_m, per_trip, reviewed)
+    assert (one.amount(250.0, 30.0), one.days_to_notice) == (amount, days)
+
+
+@pytest.mark.parametrize(("length_m", "fits"), [(199.9, False), (200.0, True)])
+def test_least_length_is_long_enough(length_m, fits):
+    section = Section("s", 50.0, cameras=("A", "B"), length_m=(length_m,))
+    if fits:
+        assert of_sections(SHIPPED, [section], "nl")["s"].name == "nl"
+        return
+    with pytest.raises(SectionError, match="at least 200"):
+        of_sections(SHIPPED, [section], "nl")
 
 
 def test_every_shipped_policy_names_its_source_and_has_examples():

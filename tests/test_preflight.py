@@ -190,7 +190,7 @@ def test_table_that_is_missing(found, names):
 @pytest.mark.parametrize(
     ("columns", "said", "fix"),
     [
-        (lambda all_: all_[:-1], "is without trip", "--dataset {dataset}"),
+        (lambda all_: all_[:-1], "is without speeds_error_s", "--dataset {dataset}"),
         (
             lambda all_: [bigquery.SchemaField("radar_id", "INT64"), *all_[1:]],
             "radar_id is INT64 NULLABLE, planned STRING NULLABLE",

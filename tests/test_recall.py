@@ -124,6 +124,16 @@ def test_at_the_corrected_limit_a_fine_falls_and_just_over_it_does_not():
     assert recalled(AT_60, limit_kmh=59.999).effect is Effect.CHANGES
 
 
+def test_radar_that_declared_no_errors_is_recalled_by_its_average():
+    none = dict.fromkeys(("min_speed", "length_error_m", "clock_error_s", "resolution_s", "amount", "currency"))
+    bare = replace(AT_60, basis=Basis.POINT_SPEEDS, policy="edem", counted_speed=AT_60.avg_speed, **none)
+    assert (recalled(bare).effect, recalled(bare).why) == (Effect.STANDS, "")
+    assert recalled(bare, limit_kmh=60.0).effect is Effect.FALLS
+    assert recalled(bare, limit_kmh=59.0).effect is Effect.CHANGES
+    declared = recalled(bare, length_error_m=100.0)
+    assert (declared.effect, declared.after.min_speed) == (Effect.CHANGES, pytest.approx(54.0))
+
+
 def test_lower_amount_of_a_higher_limit_is_a_change():
     one = recalled(AT_70, limit_kmh=61.0)
     assert (one.effect, one.before.amount, one.after.amount) == (Effect.CHANGES, 90.0, 30.0)

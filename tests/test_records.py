@@ -109,6 +109,7 @@ def test_fine_on_the_wire():
         "currency": None,
         "packet_url": None,
         "trip": [],
+        "speeds_error_s": None,
     }
 
 
@@ -144,6 +145,7 @@ def test_passage_on_the_wire():
         "resolution_s": 0.1,
         "policy": "nl",
         "counted_speed": 36.0,
+        "speeds_error_s": None,
     }
 
 

@@ -8,8 +8,10 @@ from pipeline.enforcement.sections import (
     parse_network,
     parse_speed_kmh,
     single_track,
+    undeclared,
 )
 from pipeline.enforcement.survey import SectionError
+from pipeline.enforcement.track_errors import TrackErrors
 
 CAMERAS = """
 cameras:
@@ -308,6 +310,61 @@ def test_cameras_and_line():
 
 def test_neither_cameras_nor_line():
     assert "exactly one" in mistake(file(names="[]", length_m="[]"))
+
+
+# --- a radar's errors
+
+
+RADAR = "sections:\n  - {id: t, line: [[40.74, -73.99], [40.75, -73.98]], limit: 40 km/h, %s}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "errors"),
+    [
+        ("location_error_m: 5, speed_error: 2 km/h", TrackErrors(5.0, 2.0)),
+        ("location_error_m: 5, clock_error_s: 0.1, resolution_s: 0.01", TrackErrors(5.0, None, 0.1, 0.01)),
+        ("location_error_m: 0, clock_error_s: 0, speed_error: 0 km/h", TrackErrors(0.0, 0.0, 0.0)),
+    ],
+)
+def test_errors_of_a_radar(text, errors):
+    section = parse_network(RADAR % text).sections["t"]
+    assert section.track == errors
+    assert section.errors == errors.times
+    assert undeclared(parse_network(RADAR % text)) == ()
+
+
+def test_radar_that_declares_none_is_warned_of():
+    network = parse_network(RADAR % "name: t")
+    assert network.sections["t"].track is None
+    (told,) = undeclared(network)
+    assert told.startswith("sections t: no location_error_m is declared for their radars; nothing is proven by their")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("location_error_m: 5", "section t: found location_error_m; allowed: location_error_m with clock_error_s"),
+        ("clock_error_s: 0.1", "section t: found clock_error_s; allowed: location_error_m with clock_error_s"),
+        ("speed_error: 3 km/h", "section t: found speed_error; allowed: location_error_m with"),
+        ("resolution_s: 1, location_error_m: 5", "section t: found location_error_m, resolution_s; allowed: "),
+        ("location_error_m: -1, clock_error_s: 0", "section t: location_error_m: found '-1'; allowed: metres, from 0"),
+        ("location_error_m: 5, speed_error: 3", "section t: speed_error: found '3'; allowed: a number with its unit"),
+        ("location_error_m: 5, clock_error_s: 61", "section t: clock_error_s: found '61'; allowed: seconds, from 0"),
+        (
+            "location_error_m: 5, speed_error: 4 km/h",
+            "section t: readings that may be wrong by 5 m and 4 km/h prove of ",
+        ),
+        ("location_error_m: 70, clock_error_s: 0", "section t: 1395.21 m with an error of 140 m and of 0 s in time"),
+    ],
+)
+def test_errors_of_a_radar_that_cannot_be(text, told):
+    assert mistake(RADAR % text).startswith(told)
+
+
+def test_errors_of_a_radar_are_none_of_cameras():
+    told = mistake(file(location_error_m="5", clock_error_s="1"))
+    assert told.startswith("section G1-G2: location_error_m: found '5'; allowed: location_error_m, speed_error, ")
+    assert told.endswith("of a section with a line only.")
 
 
 def test_track_with_lengths():

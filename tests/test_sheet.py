@@ -14,6 +14,7 @@ from test_packet import track
 from pipeline.enforcement import evidence, packet, passages, policy, sheet, sheet_html, wording
 from pipeline.enforcement.model import ErrorBudget, Reason
 from pipeline.enforcement.sheet import Facts, Pictures, Shown, Steps, Text, Title
+from pipeline.enforcement.track_errors import TrackErrors
 from pipeline.packets import container, printing
 
 
@@ -116,6 +117,23 @@ def test_track_is_told_as_one():
     assert only(blocks, Pictures).pictures[0].caption.startswith("On the way.")
     timed = sheet_of(verdict(track(timed=True), under), under)
     assert "received" not in dict(only(timed, Facts).rows)["When"]
+
+
+def test_errors_of_a_radar_are_told_term_by_term():
+    road = replace(TRACK, line=((40.76, -73.97), (40.7591, -73.9709)), track=TrackErrors(0.5, 2.0, 0.05, 0.01))
+    for timed, terms in ((True, ("shorter", "the clock")), (False, ("shorter", "each place and each speed"))):
+        found = verdict(track(timed), rules(road))
+        steps = only(sheet_of(found, rules(road)), Steps).rows
+        for term in terms:
+            assert any(said.startswith("In your favour") and term in said for said, _, _ in steps)
+        (least,) = (speed for said, _, speed in steps if said == "So the vehicle was at least this fast")
+        assert least == wording.speed(found.passage.min_speed_kmh)
+
+
+def test_undeclared_errors_of_a_radar_are_told():
+    steps = only(sheet_of(verdict(track(timed=False), rules(TRACK)), rules(TRACK)), Steps).rows
+    assert any("is not declared" in said for said, _, _ in steps)
+    assert not any("at least" in said for said, _, _ in steps)
 
 
 def test_case_for_a_person_says_why_it_is_no_fine():

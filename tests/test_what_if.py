@@ -6,12 +6,17 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from stored_samples import SHIPPED, record, section
 
-from pipeline.enforcement import what_if
-from pipeline.enforcement.model import Basis, Outcome, Reason
+from pipeline.enforcement import passages, policy, replay, what_if
+from pipeline.enforcement.model import Basis, Outcome, Reason, Sighting
+from pipeline.enforcement.privacy import IN_CLEAR
+from pipeline.enforcement.records import passage_records
 from pipeline.enforcement.replay import UntoldError
+from pipeline.enforcement.sections import Section
+from pipeline.enforcement.track_errors import TrackErrors
 from pipeline.enforcement.what_if import Comparison, Effect, Judgement, Standing
 
 ROAD = section(1000.0, 50.0)
+T0_US = 1_776_000_000_000_000
 AT_48, AT_52, AT_58, AT_80 = (record(ROAD, round(3.6e9 / kmh)) for kmh in (48.0, 52.0, 58.0, 80.0))
 UNMEASURABLE = replace(AT_48, outcome=Outcome.UNMEASURABLE, avg_speed=None, min_speed=None, distance_m=None)
 
@@ -37,6 +42,38 @@ def compared(comparison, found, policy):
 def test_difference_of_one_passage(found, policy, effect):
     one = compared(Comparison(), found, policy)
     assert (one and one.effect) == effect
+
+
+ROAD_OF_RADAR = Section("r", 40.0, line=((40.74, -73.99), (40.75, -73.98)))
+
+
+def tracked(errors):
+    """A stored track without times, at 90 km/h all along, decided by edem."""
+    (start, end), n = ROAD_OF_RADAR.line, 10
+    points = [
+        Sighting(f"e{at}", "A", T0_US + at, False, speed_kmh=90.0, location=_between(start, end, at / (n - 1)))
+        for at in range(n)
+    ]
+    (found,) = passages.measure(replace(ROAD_OF_RADAR, track=errors), "A", points).passages
+    decided = replace(policy.decide(found, SHIPPED["edem"]), outcome=Outcome.FINED)
+    (stored,) = passage_records([decided], IN_CLEAR)
+    return decided, stored
+
+
+def _between(start, end, share):
+    return tuple(one + (other - one) * share for one, other in zip(start, end, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("errors", "under_nl"), [(None, Judgement.UNMEASURABLE), (TrackErrors(5.0, 2.0), Judgement.SUSPECTED)]
+)
+def test_track_is_decided_again_by_the_errors_that_it_declares(errors, under_nl):
+    """With none it proves nothing to a policy that does not take readings as they are."""
+    decided, stored = tracked(errors)
+    assert (stored.min_speed is None) == (stored.speeds_error_s is None) == (errors is None)
+    assert replay.measured(stored).min_speed_kmh == decided.min_speed_kmh
+    assert what_if.replayed(stored, SHIPPED["edem"], 0.0).counted_speed == decided.counted_speed_kmh
+    assert what_if.replayed(stored, SHIPPED["nl"], 0.0).judgement is under_nl
 
 
 def test_each_difference_tells_both_sides():

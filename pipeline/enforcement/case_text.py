@@ -56,11 +56,19 @@ def facts(case: Reviewed, deadline_us: int | None, now_us: int) -> Iterator[tupl
 
 def _speeds(fine: Fine) -> Iterator[tuple[str, str]]:
     if fine.distance_m is not None and fine.travel_time_s is not None:
-        length = f"{wording.number(fine.distance_m)} m, wrong by {wording.number(fine.length_error_m or 0.0)} m at most"
-        budget_s = (fine.clock_error_s or 0.0) + (fine.resolution_s or 0.0)
+        errors = (fine.clock_error_s, fine.resolution_s, fine.speeds_error_s)
+        length, time = (
+            f", wrong by {most} at most"
+            for most in (
+                f"{wording.number(fine.length_error_m or 0.0)} m",
+                wording.seconds(sum(one or 0.0 for one in errors)),
+            )
+        )
+        if fine.min_speed is None:
+            length = time = ", by how much it may be wrong is not declared"
         how = "" if fine.basis is not Basis.POINT_SPEEDS else ", from the speeds at points"
-        yield "length", length
-        yield "time", f"{wording.seconds(fine.travel_time_s)}, wrong by {wording.seconds(budget_s)} at most{how}"
+        yield "length", f"{wording.number(fine.distance_m)} m{length}"
+        yield "time", f"{wording.seconds(fine.travel_time_s)}{time}{how}"
     known = (("average", fine.avg_speed), ("at least", fine.min_speed), ("counted", fine.counted_speed))
     yield "speed", ", ".join(f"{name} {wording.speed(kmh)}" for name, kmh in known if kmh is not None)
     yield "limit", wording.limit(fine.limit_kmh)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from pipeline.enforcement import plates, records
 from pipeline.enforcement.model import Case, Outcome, Passage, Picture, Reason, Sighting, Status
-from pipeline.enforcement.records import Evidence, Fine
+from pipeline.enforcement.records import Evidence, Fine, Verdict
 from pipeline.enforcement.sections import Section
 
 SURE_CAMERA = 0.9  # below this confidence in its own reading, a camera's picture is read even if the other one agrees
@@ -138,6 +138,20 @@ def judge(case: Case, section: Section) -> tuple[Passage, Fine]:
         passage, section, status, plate=_plate(case.pictures), reasons=reasons, evidence=_evidence(case.pictures)
     )
     return passage, fine
+
+
+def without_packet(verdict: Verdict) -> Verdict:
+    """The verdict where its packet could not be written: a case for a person, who can only reject it.
+
+    Nothing else keeps what a packet is made of, so none can be made of it later; and a case that a person confirms has
+    the packet of the case.
+    """
+    reasons = (*verdict.fine.reasons, Reason.PACKET_MISSING)
+    return Verdict(
+        replace(verdict.passage, outcome=Outcome.REVIEW, reasons=reasons),
+        replace(verdict.fine, status=Status.REVIEW, is_Ticketed=False, reasons=reasons, packet_url=None),
+        verdict.pictures,
+    )
 
 
 def withdraw(passage: Passage, section: Section) -> Fine:

@@ -88,9 +88,10 @@ def digest(data: bytes) -> str:
     return sha256(data).hexdigest()
 
 
-def of_parts(fine: Fine, parts: Mapping[str, bytes], key_id: str) -> bytes:
-    """The manifest's bytes."""
-    listed = {name: Part(len(data), digest(data)) for name, data in parts.items()}
+def of_parts(fine: Fine, parts: Mapping[str, bytes], key_id: str, digests: Mapping[str, str] | None = None) -> bytes:
+    """The manifest's bytes. digests: of parts that were hashed before, which costs more than all else of large ones."""
+    known = digests or {}
+    listed = {name: Part(len(data), known.get(name) or digest(data)) for name, data in parts.items()}
     day = fine.entry_time[:10]
     identity = (fine.radar_id, day, fine.fine_id, fine.revision, fine.status.value)
     return canonical(named(Manifest(WHAT, FORMAT, *identity, key_id, listed)))

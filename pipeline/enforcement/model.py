@@ -106,6 +106,8 @@ class Reason(StrEnum):
     NOTICES_UNREADABLE = "notices_unreadable"
     CONFIRMED_BY_PERSON = "confirmed_by_a_person"
     REJECTED_BY_PERSON = "rejected_by_a_person"
+    PACKET_MISSING = "packet_missing"
+    ERRORS_UNDECLARED = "errors_not_declared"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -142,17 +144,18 @@ class Sighting(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class ErrorBudget(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """By how much at most the terms of a measurement may be off: the surveyed length, and the times of entry and exit
-    together, by their clocks and by the steps in which they are stamped."""
+    """By how much at most the terms of a measurement may be off: the length, and the times of entry and exit together,
+    by their clocks and by the steps in which they are stamped; of a track without times, by its readings' errors."""
 
     length_m: float = 0.0
     clock_s: float = 0.0
     resolution_s: float = 0.0
+    speeds_s: float = 0.0
 
     @property
     def time_s(self) -> float:
         """By how much the travel time may be off."""
-        return self.clock_s + self.resolution_s
+        return self.clock_s + self.resolution_s + self.speeds_s
 
 
 class Leg(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -172,12 +175,12 @@ class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `entry` and `exit` are the sightings the measurement rests on; `first_us` and `last_us` the first and last time the
     vehicle was seen on this passage. `min_speed_kmh` is the lowest average speed that the evidence allows: the shortest
-    length over the longest time within `errors`; `counted_speed_kmh` what the policy makes of it, `amount` what it asks
-    for a suspected violation, in `currency`. `outcome` is None while a suspected violation is not decided. `points`:
-    all sightings of a radar track while a violation is suspected, since the measurement rests on each of them.
-    `trip`: of the passage that is fined for a whole trip, the others that were over their limits.
-    `limits`: those that were in force on the way, while a violation is suspected, where `limit_kmh` is not the one that
-    the section always has.
+    length over the longest time within `errors`, and like these None where a radar declares none; `counted_speed_kmh`
+    what the policy makes of it, `amount` what it asks for a suspected violation, in `currency`. `outcome` is None while
+    a suspected violation is not decided. `points`: all sightings of a radar track while a violation is suspected, since
+    the measurement rests on each of them. `trip`: of the passage that is fined for a whole trip, the others that were
+    over their limits. `limits`: those that were in force on the way, while a violation is suspected, where `limit_kmh`
+    is not the one that the section always has.
     """
 
     passage_id: str

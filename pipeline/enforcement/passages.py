@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from msgspec.structs import replace
 
-from pipeline.enforcement import speed
-from pipeline.enforcement.model import Basis, ErrorBudget, Outcome, Passage, Reason, Sighting, passage_id
+from pipeline.enforcement import speed, track_errors
+from pipeline.enforcement.model import Basis, Coordinates, ErrorBudget, Outcome, Passage, Reason, Sighting, passage_id
 from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
 from pipeline.enforcement.sections import Section
 
@@ -29,7 +29,6 @@ MIN_TRACK_M = 50.0
 MIN_COVERAGE = 0.5  # of a section's line
 MAX_OFFSET_M = 200.0  # from a section's line
 SHORT_LEG = 0.1  # of the mean leg of a track
-UNDECLARED = ErrorBudget()  # of a radar track nobody declares one
 TRACK_NOISE_M = 10.0  # how far a radar track's point may lie behind the one before it
 
 
@@ -175,14 +174,20 @@ def _track_passage(section: Section, vehicle_id: str, name_at: NameAt, sightings
         return
     measure_along = _by_time if timed else _by_point_speeds
     directions = _directions(section, points)
-    measured = [measure_along(passage, points, along) for along in directions]
+    measured = [measure_along(section, passage, points, along) for along in directions]
     slowest = min(measured, key=lambda found: found.avg_speed_kmh or 0.0)
     yield replace(slowest, ambiguous=slowest.ambiguous or _is_fragment(section, points, directions[0]))
 
 
-def _by_time(passage: Passage, points: Sightings, along: speed.Metres) -> Passage:
-    backwards = bool((np.diff(along) < -TRACK_NOISE_M).any())
-    return _timed(passage, points[0], points[-1], float(along[-1] - along[0]), UNDECLARED, ambiguous=backwards)
+def _by_time(section: Section, passage: Passage, points: Sightings, along: speed.Metres) -> Passage:
+    doubtful = bool((np.diff(along) < -TRACK_NOISE_M).any())
+    budget = track_errors.of_times(section.track, section.line, _places(points), along)
+    doubtful = doubtful or budget.is_doubtful
+    return _timed(passage, points[0], points[-1], float(along[-1] - along[0]), budget.errors, ambiguous=doubtful)
+
+
+def _places(points: Sightings) -> list[Coordinates]:
+    return [point.location or (0.0, 0.0) for point in points]
 
 
 def _is_fragment(section: Section, points: Sightings, along: speed.Metres) -> bool:
@@ -190,7 +195,7 @@ def _is_fragment(section: Section, points: Sightings, along: speed.Metres) -> bo
     length_m = float(along.max() - along.min())
     if not section.line:
         return length_m < MIN_TRACK_M
-    beside_m = speed.offsets_m([point.location or (0.0, 0.0) for point in points], section.line)
+    beside_m = speed.offsets_m(_places(points), section.line)
     whole_m = speed.line_length_m(section.line)
     return length_m < max(MIN_TRACK_M, MIN_COVERAGE * whole_m) or bool((beside_m > MAX_OFFSET_M).any())
 
@@ -202,7 +207,7 @@ def _different_points(sightings: Sightings) -> Sightings:
 
 def _directions(section: Section, points: Sightings) -> list[speed.Metres]:
     """Chainages in driving direction: by the section's line, or else by the order in time; both if neither tells."""
-    places = [point.location or (0.0, 0.0) for point in points]
+    places = _places(points)
     if section.line:
         return [speed.chainages_m(places, section.line)]
     along = speed.track_chainages_m(places)
@@ -213,7 +218,7 @@ def _directions(section: Section, points: Sightings) -> list[speed.Metres]:
     return [along if agreement > 0 else backwards]
 
 
-def _by_point_speeds(passage: Passage, points: Sightings, along: speed.Metres) -> Passage:
+def _by_point_speeds(section: Section, passage: Passage, points: Sightings, along: speed.Metres) -> Passage:
     order = np.argsort(along, kind="stable")
     ordered, chainages = [points[index] for index in order], along[order]
     entry, leaving = ordered[0], ordered[-1]
@@ -226,7 +231,11 @@ def _by_point_speeds(passage: Passage, points: Sightings, along: speed.Metres) -
     legs = np.diff(chainages)
     # Points that nearly coincide may be those of two trips: without times nothing else tells them apart.
     ambiguous = bool((legs < SHORT_LEG * legs.mean()).any())
-    terms = _Terms(float(legs.sum()), travel_time_s, Basis.POINT_SPEEDS, UNDECLARED)
+    budget = track_errors.of_point_speeds(
+        section.track, section.line, _places(ordered), chainages, speeds_kmh, travel_time_s
+    )
+    ambiguous = ambiguous or budget.is_doubtful
+    terms = _Terms(float(legs.sum()), travel_time_s, Basis.POINT_SPEEDS, budget.errors)
     known_kmh = [point.speed_kmh for point in points if point.speed_kmh is not None]
     passage = replace(passage, mean_of_points_kmh=math.fsum(known_kmh) / len(known_kmh))
     return _measured(passage, entry, leaving, terms, ambiguous=ambiguous)
@@ -252,7 +261,13 @@ def _unmeasurable(
 
 
 def _timed(
-    passage: Passage, entry: Sighting, leaving: Sighting, distance_m: float, errors: ErrorBudget, *, ambiguous: bool
+    passage: Passage,
+    entry: Sighting,
+    leaving: Sighting,
+    distance_m: float,
+    errors: ErrorBudget | None,
+    *,
+    ambiguous: bool,
 ) -> Passage:
     travel_time_s = (leaving.time_us - entry.time_us) / 1_000_000
     # Publishing times say when a message was sent, not when the vehicle passed: no fine may rest on them.
@@ -264,12 +279,12 @@ def _timed(
 
 
 class _Terms(NamedTuple):
-    """What an average speed is made of."""
+    """What an average speed is made of. errors: None where nobody has declared them, so that no lowest one is known."""
 
     distance_m: float
     travel_time_s: float
     basis: Basis
-    errors: ErrorBudget
+    errors: ErrorBudget | None
 
 
 def _measured(
@@ -284,7 +299,7 @@ def _measured(
         distance_m=distance_m,
         travel_time_s=travel_time_s,
         avg_speed_kmh=speed.average_speed_kmh(distance_m, travel_time_s),
-        min_speed_kmh=speed.guaranteed_minimum_kmh(distance_m, travel_time_s, errors),
+        min_speed_kmh=None if errors is None else speed.guaranteed_minimum_kmh(distance_m, travel_time_s, errors),
         errors=errors,
         basis=basis,
         ambiguous=ambiguous,
@@ -294,7 +309,7 @@ def _measured(
 
 
 def measured_by(
-    passage: Passage, distance_m: float, travel_time_s: float, basis: Basis, errors: ErrorBudget
+    passage: Passage, distance_m: float, travel_time_s: float, basis: Basis, errors: ErrorBudget | None
 ) -> Passage:
     """The passage as these terms measure it, where its sightings are no longer known; perhaps it is unmeasurable."""
     terms = _Terms(distance_m, travel_time_s, basis, errors)

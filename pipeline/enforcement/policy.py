@@ -107,14 +107,16 @@ def whole_kmh(speed_kmh: float) -> float:
 def decide(passage: Passage, policy: Policy, tolerance_kmh: float = 0.0) -> Passage:
     """The passage with outcome clear, or without outcome where a violation is suspected.
 
-    What counts is the lowest speed that the evidence allows, never the best estimate. Doubts about a suspected
-    violation stand in its reasons and keep it from being fined without a person. Only a suspected violation keeps the
-    points of its track and the limits that were in force: nobody asks how the others were measured.
+    What counts is the lowest speed that the evidence allows, never the best estimate; where a radar's errors are not
+    declared there is none, and the passage is unmeasurable, unless the policy takes readings as they are. Doubts about
+    a suspected violation stand in its reasons and keep it from being fined without a person. Only a suspected violation
+    keeps the points of its track and the limits that were in force: nobody asks how the others were measured.
     """
-    if passage.outcome is not None or passage.min_speed_kmh is None:
+    if passage.outcome is not None or passage.avg_speed_kmh is None:
         return replace(passage, points=()) if passage.points else passage
-    mean_kmh = passage.mean_of_points_kmh if policy.counts_mean_of_points else None
-    speed_kmh = passage.min_speed_kmh if mean_kmh is None else mean_kmh
+    speed_kmh = _gone_by(passage, policy)
+    if speed_kmh is None:
+        return _unproven(passage, policy)
     counted_kmh = policy.counted_kmh(speed_kmh)
     if not policy.is_over(counted_kmh, passage.limit_kmh + tolerance_kmh):
         return replace(
@@ -137,6 +139,27 @@ def decide(passage: Passage, policy: Policy, tolerance_kmh: float = 0.0) -> Pass
     )
 
 
+def _gone_by(passage: Passage, policy: Policy) -> float | None:
+    """The speed that the policy goes by: None where no lowest one is known and it takes no other."""
+    if policy.counts_mean_of_points and passage.mean_of_points_kmh is not None:
+        return passage.mean_of_points_kmh
+    if passage.min_speed_kmh is None and policy.fines_point_speeds:
+        return passage.avg_speed_kmh
+    return passage.min_speed_kmh
+
+
+def _unproven(passage: Passage, policy: Policy) -> Passage:
+    """Without a lowest speed nothing is suspected: no picture is fetched, and nobody need look at it."""
+    return replace(
+        passage,
+        policy=policy.name,
+        outcome=Outcome.UNMEASURABLE,
+        reasons=(Reason.ERRORS_UNDECLARED,),
+        points=(),
+        limits=None,
+    )
+
+
 def _doubts(passage: Passage, policy: Policy) -> Iterable[Reason]:
     yield from passage.reasons
     if passage.ambiguous:
@@ -145,6 +168,8 @@ def _doubts(passage: Passage, policy: Policy) -> Iterable[Reason]:
         yield Reason.IMPLAUSIBLE_SPEED
     if passage.basis is Basis.POINT_SPEEDS and not policy.fines_point_speeds:
         yield Reason.POINT_SPEEDS
+    if passage.basis is Basis.DISTANCE_TIME and passage.min_speed_kmh is None:
+        yield Reason.ERRORS_UNDECLARED
     if policy.always_reviewed:
         yield Reason.POLICY_REVIEW
 

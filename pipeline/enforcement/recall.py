@@ -171,21 +171,31 @@ def _refuse_other_cameras(fine: Fine, correction: Correction) -> None:
 
 def _corrected(known: Passage, correction: Correction) -> Passage:
     """A passage that is not decided, as the corrected terms measure it; perhaps it is unmeasurable."""
-    if known.distance_m is None or known.travel_time_s is None or known.basis is None or known.errors is None:
+    if known.distance_m is None or known.travel_time_s is None or known.basis is None:
         raise UntoldError("it was not measured")
     fast_us = correction.entry_fast_us - correction.exit_fast_us
     if known.basis is Basis.POINT_SPEEDS and (fast_us or correction.distance_m is not None):
         raise UntoldError("it rests on the points of a track, not on two cameras and a surveyed length")
     distance_m = _or(correction.distance_m, known.distance_m)
     travel_time_s = (round(known.travel_time_s * 1e6) + fast_us) / 1e6 if fast_us else known.travel_time_s
-    errors = ErrorBudget(
-        _or(correction.length_error_m, known.errors.length_m),
-        _or(correction.clock_error_s, known.errors.clock_s),
-        _or(correction.resolution_s, known.errors.resolution_s),
-    )
+    errors = _corrected_errors(known.errors, correction)
     bare = replace(known, limit_kmh=_or(correction.limit_kmh, known.limit_kmh), avg_speed_kmh=None, min_speed_kmh=None)
     found = passages.measured_by(bare, distance_m, travel_time_s, known.basis, errors)
     return replace(found, distance_m=distance_m, travel_time_s=travel_time_s, errors=errors)
+
+
+def _corrected_errors(known: ErrorBudget | None, correction: Correction) -> ErrorBudget | None:
+    """Those of a radar that declared none stay so, unless they are what is corrected."""
+    length_m, clock_s, resolution_s = correction.length_error_m, correction.clock_error_s, correction.resolution_s
+    if known is None and length_m is None and clock_s is None and resolution_s is None:
+        return None
+    errors = known or ErrorBudget()
+    return replace(
+        errors,
+        length_m=_or(length_m, errors.length_m),
+        clock_s=_or(clock_s, errors.clock_s),
+        resolution_s=_or(resolution_s, errors.resolution_s),
+    )
 
 
 def _or(corrected: float | None, stored: float) -> float:

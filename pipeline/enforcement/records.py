@@ -59,7 +59,8 @@ class PassageRecord(msgspec.Struct, frozen=True, gc=False):
     """One revision of a passage; vehicle_id is a pseudonym unless privacy is off. avg_speed is in km/h.
 
     min_speed, on which the decision rests: the shortest length over the longest time within the errors, in km/h.
-    clock_error_s and resolution_s are those of entry and exit together.
+    clock_error_s and resolution_s are those of entry and exit together; speeds_error_s is what the errors of a radar's
+    readings make of the time where they tell speeds alone. All null: of a radar that declares none.
     """
 
     passage_id: str
@@ -85,6 +86,7 @@ class PassageRecord(msgspec.Struct, frozen=True, gc=False):
     resolution_s: float | None = None
     policy: str | None = None
     counted_speed: float | None = None
+    speeds_error_s: float | None = None
 
 
 class PassageRecords(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -121,7 +123,8 @@ class Fine(msgspec.Struct, frozen=True, gc=False):
     """A fine, a case for a person, or a fine taken back. The first seven keys are EDEM's; avg_speed is in km/h.
 
     amount: what the policy asks for it, in currency; null where the policy names none. packet_url: the signed packet
-    that proves it; null where packets are not made, or this one could not be written. trip: what it stands for too.
+    that proves it; null where packets are not made, and of a case or a withdrawal where it could not be written. trip:
+    what it stands for too.
     """
 
     radar_id: str
@@ -155,6 +158,7 @@ class Fine(msgspec.Struct, frozen=True, gc=False):
     currency: str | None = None
     packet_url: str | None = None
     trip: tuple[TripLeg, ...] = ()
+    speeds_error_s: float | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -270,12 +274,18 @@ def _passage_record(passage: Passage, name: str, entry_time: Time, exit_time: Ti
         resolution_s,
         passage.policy or None,
         passage.counted_speed_kmh,
+        _speeds_error_s(passage),
     )
 
 
 def _errors(passage: Passage) -> tuple[float, float, float] | tuple[None, None, None]:
     errors = passage.errors
     return (None, None, None) if errors is None else (errors.length_m, errors.clock_s, errors.resolution_s)
+
+
+def _speeds_error_s(passage: Passage) -> float | None:
+    """Null of a time that was measured."""
+    return None if passage.errors is None else passage.errors.speeds_s or None
 
 
 def last_coordinates(passage: Passage) -> Coordinates | None:
@@ -331,6 +341,7 @@ def fine(
         counted_speed=passage.counted_speed_kmh,
         amount=passage.amount,
         currency=passage.currency or None,
+        speeds_error_s=_speeds_error_s(passage),
     )
 
 

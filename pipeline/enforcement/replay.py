@@ -58,7 +58,7 @@ def measured(record: Fine | PassageRecord) -> Passage:
     distance_m, travel_time_s, basis, avg_kmh, min_kmh = terms
     if distance_m is None or travel_time_s is None or basis is None or avg_kmh is None:
         raise UntoldError("it was not measured")
-    if min_kmh is None:
+    if min_kmh is None and not _is_of_undeclared_errors(record):
         raise UntoldError("an earlier release stored it without the lowest speed that its evidence allows")
     again = passages.measured_by(_bare(record), distance_m, travel_time_s, basis, _errors(record))
     refuse_other("avg_speed", again.avg_speed_kmh, avg_kmh)
@@ -80,8 +80,16 @@ def _bare(record: Fine | PassageRecord) -> Passage:
     )
 
 
-def _errors(record: Fine | PassageRecord) -> ErrorBudget:
-    return ErrorBudget(record.length_error_m or 0.0, record.clock_error_s or 0.0, record.resolution_s or 0.0)
+def _errors(record: Fine | PassageRecord) -> ErrorBudget | None:
+    if _is_of_undeclared_errors(record):
+        return None
+    found = (record.length_error_m, record.clock_error_s, record.resolution_s, record.speeds_error_s)
+    return ErrorBudget(*(error or 0.0 for error in found))
+
+
+def _is_of_undeclared_errors(record: Fine | PassageRecord) -> bool:
+    """Of a radar that declares none, so that it has no lowest speed; an earlier release stored no policy either."""
+    return record.min_speed is None and record.length_error_m is None and bool(record.policy)
 
 
 def refuse_other(name: str, now: float | None, then: float | None) -> None:

@@ -48,7 +48,8 @@ _REASONS: Mapping[Needs, tuple[Reason, ...]] = {
         Reason.PLATES_DIFFER,
     ),
     # Cameras that saw two vehicles, plates of two states among them, or a plate that two vehicles carry; an end without
-    # a proof of its own; a measurement that does not count, a clock or a limit in doubt; a case that is closed.
+    # a proof of its own; a measurement that does not count, a clock or a limit in doubt; a case that is closed, or
+    # without a packet: the fine that it would become has the packet of the case.
     Needs.MORE_THAN_PICTURES: (
         Reason.CAMERA_PLATES_DIFFER,
         Reason.PICTURE_MISSING,
@@ -74,6 +75,8 @@ _REASONS: Mapping[Needs, tuple[Reason, ...]] = {
         Reason.RECALLED,
         Reason.CONFIRMED_BY_PERSON,
         Reason.REJECTED_BY_PERSON,
+        Reason.PACKET_MISSING,
+        Reason.ERRORS_UNDECLARED,
     ),
 }
 NEEDS: Mapping[Reason, Needs] = {reason: needs for needs, reasons in _REASONS.items() for reason in reasons}

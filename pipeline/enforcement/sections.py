@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from pipeline.enforcement import limit_rules, plain_yaml
 from pipeline.enforcement.limits import DEFAULT_GRACE_S, Limits
 from pipeline.enforcement.model import Coordinates, ErrorBudget
 from pipeline.enforcement.speed import line_length_m
-from pipeline.enforcement.survey import SectionError, legs, refuse_unprovable
+from pipeline.enforcement.survey import SectionError, legs, refuse_unprovable, refuse_unprovable_readings
+from pipeline.enforcement.track_errors import BOTH_ENDS, TrackErrors
 
 KMH_PER_MPH = 1.609344
 SLOWEST_KMH = 10.0
@@ -23,6 +25,8 @@ _SPEED = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(mph|km/h)\s*", re.IGNORECASE)
 LOWEST_LIMIT_KMH, HIGHEST_LIMIT_KMH = 1.0, 300.0
 KEYS = {"id", "name", "region", "cameras", "length_m", "length_error_m", "line", "limit", "policy"}
 KEYS |= {"time_zone", "limit_grace_s", "variable_limit"}
+TRACK_KEYS = ("location_error_m", "speed_error", "clock_error_s", "resolution_s")  # of a radar's readings
+KEYS |= {*TRACK_KEYS}
 
 # Section ids and camera names become names of objects and attributes of messages: / and \ would make folders, and
 # the others are wildcards and parts of addresses to the tools of Cloud Storage.
@@ -41,7 +45,8 @@ class Camera(msgspec.Struct, frozen=True):
 class Section(msgspec.Struct, frozen=True):
     """A road section: cameras in driving order with the surveyed length of each leg, or a radar track's line.
 
-    limit_kmh: its limit; where that depends on more than the place, which `limits` says, the highest one.
+    limit_kmh: its limit; where that depends on more than the place, which `limits` says, the highest one. track: the
+    errors of a radar's readings, None where they are not declared.
     """
 
     section_id: str
@@ -54,6 +59,7 @@ class Section(msgspec.Struct, frozen=True):
     errors: ErrorBudget = ErrorBudget()
     policy: str = ""  # empty: that of the run
     limits: Limits = Limits()
+    track: TrackErrors | None = None
 
     @property
     def distance_m(self) -> float:
@@ -132,12 +138,23 @@ def doubts(network: Network) -> tuple[str, ...]:
 def undeclared(network: Network) -> tuple[str, ...]:
     """A line if there are sections whose clocks nobody vouches for."""
     exact = [name for name, section in network.sections.items() if section.cameras and section.errors.time_s == 0]
-    if not exact:
-        return ()
-    return (
-        f"sections {', '.join(exact[:5])}{', ...' if exact[5:] else ''}: no clock_error_s is declared for their "
-        "cameras; their clocks are taken to be exact, and a speed just over the limit is a violation",
-    )
+    told = []
+    if exact:
+        told.append(
+            f"sections {_some(exact)}: no clock_error_s is declared for their cameras; their clocks are taken to be "
+            "exact, and a speed just over the limit is a violation"
+        )
+    tracks = [name for name, section in network.sections.items() if not section.cameras and section.track is None]
+    if tracks:
+        told.append(
+            f"sections {_some(tracks)}: no location_error_m is declared for their radars; nothing is proven by their "
+            "readings, and only a policy that takes point speeds as they are, such as edem, makes a case of them"
+        )
+    return tuple(told)
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:5])}{', ...' if names[5:] else ''}"
 
 
 def _by_camera(sections: Mapping[str, Section]) -> dict[str, tuple[str, ...]]:
@@ -204,6 +221,7 @@ def _section(entry: object, field: str, cameras: Mapping[str, Camera], time_zone
     if bool(names) == bool(line):
         raise SectionError(f"{field}: a section has either cameras with length_m, or a line. Give exactly one of them.")
     limit_kmh, limits = _limits(entry, field, entry.get("time_zone", time_zone))
+    track = _track_errors(entry, field, is_track=bool(line))
     section = Section(
         section_id=section_id,
         limit_kmh=limit_kmh,
@@ -213,8 +231,11 @@ def _section(entry: object, field: str, cameras: Mapping[str, Camera], time_zone
         length_m=_legs(entry.get("length_m"), f"{field}: length_m", names),
         line=line,
         policy=str(entry.get("policy") or ""),
-        errors=_errors(entry.get("length_error_m"), f"{field}: length_error_m", [cameras[name] for name in names]),
+        errors=_errors(entry.get("length_error_m"), f"{field}: length_error_m", [cameras[name] for name in names])
+        if track is None
+        else track.times,
         limits=limits,
+        track=track,
     )
     _refuse_unfit(section, cameras)
     return section
@@ -262,12 +283,47 @@ def _errors(found: object, field: str, cameras: Sequence[Camera]) -> ErrorBudget
     )
 
 
+def _track_errors(entry: Mapping[str, Any], field: str, *, is_track: bool) -> TrackErrors | None:
+    """The errors of a radar's readings. Raises SectionError where some are declared and others they need are not."""
+    given = [name for name in TRACK_KEYS if name in entry]
+    if not given:
+        return None
+    if not is_track:
+        raise _error(f"{field}: {given[0]}", entry[given[0]], f"{', '.join(TRACK_KEYS)} of a section with a line only")
+    if "location_error_m" not in given or not {"speed_error", "clock_error_s"} & {*given}:
+        raise SectionError(
+            f"{field}: found {', '.join(given)}; allowed: location_error_m with clock_error_s, where its points tell "
+            "the time, or with speed_error, where they tell their speed alone, or with both."
+        )
+    clock_s, resolution_s = (
+        _number(entry.get(name, "0"), f"{field}: {name}", "seconds, from 0 to 60", lambda value: 0 <= value <= 60)
+        for name in ("clock_error_s", "resolution_s")
+    )
+    metres = "metres, from 0 to 10,000"
+    return TrackErrors(
+        _number(entry["location_error_m"], f"{field}: location_error_m", metres, lambda value: 0 <= value <= 10_000),
+        parse_speed_kmh(entry["speed_error"], f"{field}: speed_error", 0, 100) if "speed_error" in given else None,
+        clock_s if "clock_error_s" in given else None,
+        resolution_s,
+    )
+
+
 def _refuse_unfit(section: Section, cameras: Mapping[str, Camera]) -> None:
     places = {name: cameras[name].location for name in section.cameras}
     for leg in legs(section.section_id, section.cameras, section.length_m, places):
         leg.refuse_impossible()
     if section.cameras:  # errors of time weigh most at the highest limit: what is proven there is so at lower ones
         refuse_unprovable(section.section_id, section.distance_m, section.limit_kmh, section.errors)
+    if section.track is not None:
+        _refuse_unfit_track(section, section.track)
+
+
+def _refuse_unfit_track(section: Section, track: TrackErrors) -> None:
+    known = section.section_id, line_length_m(section.line), section.limit_kmh
+    if track.clock_s is not None:
+        refuse_unprovable(*known, replace(section.errors, length_m=BOTH_ENDS * track.location_m))
+    if track.speed_kmh is not None:
+        refuse_unprovable_readings(*known, track.location_m, track.speed_kmh)
 
 
 def _name(found: object, field: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipeline.enforcement import evidence, limit_wording, wording
-from pipeline.enforcement.model import Basis, Passage, Picture, Sighting, Status
+from pipeline.enforcement.model import Basis, ErrorBudget, Passage, Picture, Sighting, Status
 from pipeline.enforcement.packet import Rules, Versions
 from pipeline.enforcement.policy import whole_kmh
 from pipeline.enforcement.records import Fine, Verdict
@@ -201,7 +201,10 @@ def _reading(picture: Picture) -> str:
 
 def _steps(verdict: Verdict, rules: Rules) -> Iterator[tuple[str, str, str]]:
     yield from _measured(verdict.passage)
-    counted_kmh = verdict.passage.min_speed_kmh or 0.0
+    counted_kmh = verdict.passage.min_speed_kmh
+    if counted_kmh is None:
+        counted_kmh = verdict.passage.avg_speed_kmh or 0.0
+        yield "By how much the radar may be wrong is not declared: its readings are taken as they are", "", ""
     if rules.policy.counts_mean_of_points and verdict.passage.mean_of_points_kmh is not None:
         counted_kmh = verdict.passage.mean_of_points_kmh
         yield "The rule counts the mean of the speeds at the points", "", wording.speed(counted_kmh)
@@ -221,18 +224,30 @@ def _measured(passage: Passage) -> Iterator[tuple[str, str, str]]:
     average_kmh = wording.speed(passage.avg_speed_kmh or 0.0)
     yield "Average speed: length ÷ time", f"{_metres(length_m)} ÷ {wording.seconds(time_s)} × 3.6", average_kmh
     errors = passage.errors
-    if errors is None or not (errors.length_m or errors.time_s):
-        return
-    least_m, most_s = length_m - errors.length_m, time_s + errors.time_s
+    if errors is not None and (errors.length_m or errors.time_s):
+        yield from _least(passage, errors)
+
+
+def _least(passage: Passage, errors: ErrorBudget) -> Iterator[tuple[str, str, str]]:
+    """What the declared errors make of it, term by term."""
+    least_m = (passage.distance_m or 0.0) - errors.length_m
+    most_s = (passage.travel_time_s or 0.0) + errors.time_s
     if errors.length_m:
         yield (
             "In your favour: the length may be shorter by",
             f"− {_metres(errors.length_m)}",
             _metres(max(least_m, 0.0)),
         )
-    if errors.time_s:
+    if errors.clock_s or errors.resolution_s:
         clocks = " ".join(f"+ {wording.seconds(error)}" for error in (errors.clock_s, errors.resolution_s) if error)
-        yield "In your favour: both clocks may be wrong, and tell time in steps", clocks, wording.seconds(most_s)
+        known = "the clock" if passage.points else "both clocks"
+        yield f"In your favour: {known} may be wrong, and tell time in steps", clocks, wording.seconds(most_s)
+    if errors.speeds_s:
+        yield (
+            "In your favour: each place and each speed may be wrong",
+            f"+ {wording.seconds(errors.speeds_s)}",
+            wording.seconds(most_s),
+        )
     shortest = f"{_metres(max(least_m, 0.0))} ÷ {wording.seconds(most_s)} × 3.6"
     yield "So the vehicle was at least this fast", shortest, wording.speed(passage.min_speed_kmh or 0.0)
 

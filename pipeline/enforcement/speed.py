@@ -67,6 +67,26 @@ def offsets_m(points: Sequence[Coordinates], line: Sequence[Coordinates]) -> Met
     return _on_line(points, line)[1]
 
 
+def reaches_m(points: Sequence[Coordinates], line: Sequence[Coordinates], radius_m: float) -> tuple[Metres, Metres]:
+    """The first and the last place on `line` that is within `radius_m` of each point, in metres along it (n each).
+
+    Not a number where there is none. On a road that turns back they may lie far apart.
+    """
+    vertices, positions = plane_m(line, line[0]), plane_m(points, line[0])
+    legs = np.diff(vertices, axis=0)
+    lengths = np.hypot(legs[:, 0], legs[:, 1])
+    before = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
+    offsets = positions[:, None, :] - vertices[None, :-1, :]
+    along = (offsets * (legs / np.maximum(lengths, 1e-9)[:, None])).sum(axis=2)
+    apart = (offsets**2).sum(axis=2) - along**2
+    half = np.sqrt(np.maximum(radius_m**2 - apart, 0.0))
+    reached = (apart <= radius_m**2) & (along - half <= lengths) & (along + half >= 0.0)
+    first = np.where(reached, before + np.clip(along - half, 0.0, lengths), np.inf).min(axis=1)
+    last = np.where(reached, before + np.clip(along + half, 0.0, lengths), -np.inf).max(axis=1)
+    nowhere = ~reached.any(axis=1)
+    return np.where(nowhere, np.nan, first), np.where(nowhere, np.nan, last)
+
+
 def _on_line(points: Sequence[Coordinates], line: Sequence[Coordinates]) -> tuple[Metres, Metres]:
     vertices, positions = plane_m(line, line[0]), plane_m(points, line[0])
     starts, legs = vertices[:-1], np.diff(vertices, axis=0)

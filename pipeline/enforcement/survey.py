@@ -78,6 +78,20 @@ def _straight_m(one: Coordinates, other: Coordinates) -> float:
     return math.dist(*plane_m((one, other), ((one[0] + other[0]) / 2, one[1])))
 
 
+def refuse_unprovable_readings(
+    section_id: str, length_m: float, limit_kmh: float, location_m: float, speed_kmh: float
+) -> None:
+    """The same of a radar whose points tell speeds alone: each may be too high, and the way shorter at both ends."""
+    over_kmh = limit_kmh * (1 + PROVABLE_SHARE)
+    least_kmh = max(over_kmh - speed_kmh, 0.0) * max(1 - 2 * location_m / length_m, 0.0)
+    if least_kmh <= limit_kmh:
+        raise SectionError(
+            f"section {section_id}: readings that may be wrong by {location_m:g} m and {speed_kmh:g} km/h prove of "
+            f"{over_kmh:.1f} km/h on {length_m:.0f} m no more than {least_kmh:.1f} km/h, and the limit is "
+            f"{limit_kmh:.1f} km/h. Needed: a smaller speed_error or location_error_m, or a longer line."
+        )
+
+
 def refuse_unprovable(section_id: str, distance_m: float, limit_kmh: float, errors: ErrorBudget) -> None:
     """Raises SectionError if errors eat up a violation of a tenth over the limit, with the arithmetic and the way out.
 

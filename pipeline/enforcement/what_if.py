@@ -94,6 +94,8 @@ def of_run(record: PassageRecord, policy: Policy) -> Standing:
 
 def _standing(passage: Passage) -> Standing:
     judgement = Judgement.SUSPECTED if is_suspected(passage) else Judgement.CLEAR
+    if passage.outcome is Outcome.UNMEASURABLE:
+        judgement = Judgement.UNMEASURABLE
     return Standing(judgement, passage.policy, passage.counted_speed_kmh, passage.amount, passage.currency or None)
 
 

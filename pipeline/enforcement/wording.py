@@ -46,6 +46,8 @@ REASONS: Mapping[Reason, str] = {
     Reason.NOTICES_UNREADABLE: "some notices about limits could not be read, and may have been about this one",
     Reason.CONFIRMED_BY_PERSON: "a person looked at the pictures and confirmed it",
     Reason.REJECTED_BY_PERSON: "a person looked at the case and rejected it",
+    Reason.ERRORS_UNDECLARED: "nobody has declared by how much the radar's readings may be wrong",
+    Reason.PACKET_MISSING: "its packet of evidence could not be written, and no fine goes out without one",
 }
 
 

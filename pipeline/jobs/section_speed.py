@@ -1,8 +1,8 @@
 """Section speed: sightings in, fines out. The whole graph.
 
-messages ─▶ decode ─▶ sessions by vehicle ─▶ measure ─▶ pictures ─▶ plates ─▶ judge ─▶ commit ─▶ seal
-              │                                 │                                              │
-           rejected                    clear, unmeasurable                               fines, reviews
+messages ─▶ decode ─▶ sessions by vehicle ─▶ measure ─▶ pictures ─▶ plates ─▶ judge ─▶ commit ─▶ seal ─▶ commit
+              │                                 │                                                         │
+           rejected                    clear, unmeasurable                                          fines, reviews
 """
 
 from __future__ import annotations

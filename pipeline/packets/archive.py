@@ -4,8 +4,8 @@ Only a verdict that is committed comes here. What is written for it hangs on the
 configuration alone, no clock and no chance, and its name on what it holds: work that is done again meets its own bytes
 and writes nothing. See enforcement/manifest.py for the chain.
 
-A packet that cannot be written holds no fine up: the fine goes out without packet_url, is counted and logged, and is
-for whoever issues it to hold back. Not so a verdict: it stands in the warehouse as ever.
+A packet that cannot be written holds nothing up: each request is tried again for half a minute; then the fine comes
+back without packet_url, and is logged, for whoever called to make a case for a person of it.
 """
 
 from __future__ import annotations
@@ -106,18 +106,25 @@ def _told(error: Exception) -> str:
 def pack(
     verdict: Verdict, rules: Rules, versions: Versions, pictures: tuple[bytes | None, ...], key: SigningKey
 ) -> Packed:
-    """The packet of a verdict. pictures: the bytes of each of its pictures, None for one that was not kept."""
+    """The packet of a verdict.
+
+    pictures: the bytes of each of its pictures, which have the hash that the picture names; None for one not kept.
+    """
     parts = packet.parts(verdict, rules, versions, pictures)
     names = packet.names(verdict.passage, pictures)
-    return _signed(verdict.fine, parts, sheet.of_verdict(verdict, rules, versions, names, key.key_id), key)
+    written = sheet.of_verdict(verdict, rules, versions, names, key.key_id)
+    digests = {name: one.sha256 for name, one in zip(names, verdict.pictures, strict=True) if name and one.sha256}
+    return _signed(verdict.fine, parts, written, key, digests)
 
 
 def pack_withdrawal(fine: Fine, versions: Versions, key: SigningKey) -> Packed:
     """The packet of a case that was taken back."""
-    return _signed(fine, packet.withdrawal(fine, versions), sheet.of_withdrawal(fine, versions, key.key_id), key)
+    return _signed(fine, packet.withdrawal(fine, versions), sheet.of_withdrawal(fine, versions, key.key_id), key, {})
 
 
-def _signed(fine: Fine, parts: Mapping[str, bytes], written: Sheet, key: SigningKey) -> Packed:
+def _signed(
+    fine: Fine, parts: Mapping[str, bytes], written: Sheet, key: SigningKey, digests: Mapping[str, str]
+) -> Packed:
     parts = {**parts, packet.HTML: sheet_html.page(written), packet.PDF: printing.pdf(written, dict(parts))}
-    told = manifest.of_parts(fine, parts, key.key_id)
+    told = manifest.of_parts(fine, parts, key.key_id, digests)
     return Packed(told, container.packed({manifest.MANIFEST: told, manifest.SIGNATURE: key.sign(told), **parts}))

@@ -71,7 +71,7 @@ def said(proven: Proven) -> str:
         ("at least", passage.min_speed_kmh),
         ("counted", passage.counted_speed_kmh),
     )
-    found = ", ".join(f"{name} {wording.speed(speed or 0.0)}" for name, speed in speeds)
+    found = ", ".join(f"{name} {wording.speed(speed)}" for name, speed in speeds if speed is not None)
     return f"{fine.status}; computed again: {found}, limit {wording.limit(passage.limit_kmh)}; key {proven.key_id}"
 
 

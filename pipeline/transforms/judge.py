@@ -49,11 +49,9 @@ class Judge(beam.PTransform):
 class _Judge(beam.DoFn):
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._counters = {status: Metrics.counter("fines", status.value) for status in Status}
 
     def process(self, case: Case) -> Iterator[Verdict]:
         passage, fine = evidence.judge(case, self._network.sections[case.passage.section_id])
-        self._counters[fine.status].inc()
         yield Verdict(passage, fine, case.pictures)
 
 
@@ -65,10 +63,14 @@ def passage_id(verdict: Verdict) -> str:
 class Part(beam.DoFn):
     """The fine or the case for a person, and the passages of a bundle together: the work is for each element."""
 
+    def __init__(self) -> None:
+        self._counters = {status: Metrics.counter("fines", status.value) for status in Status}
+
     def start_bundle(self) -> None:
         self._passages: list[Passage] = []
 
     def process(self, verdict: Verdict) -> Iterator[Passages | TaggedOutput]:
+        self._counters[verdict.fine.status].inc()
         self._passages.append(verdict.passage)
         yield TaggedOutput("fines", verdict.fine)
         if len(self._passages) >= TOGETHER:

@@ -5,26 +5,31 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from pipeline import endpoints
+from pipeline.enforcement import evidence
 from pipeline.enforcement.packet import Rules
 from pipeline.enforcement.records import Fine, Verdict
 from pipeline.options import Settings
 from pipeline.packets import keys
 from pipeline.packets.versions import versions
+from pipeline.transforms.commit import Commit
 
 if TYPE_CHECKING:
     from pipeline.packets.archive import PacketArchive
 
 
 class SealVerdicts(beam.PTransform):
-    """The same verdicts; each fine, and each case for a person, has the address of its packet.
+    """The same verdicts; each fine, and each case for a person, has the address of its packet, or is for a person.
 
-    Only what is committed may come here: a packet cannot be taken back.
+    Only what is committed may come here: a packet cannot be taken back. What leaves is committed once more: done again,
+    what could not be written may be, and of a fine and a case for a person only one may be stored or published. At
+    worst the packet of a fine stays behind that was never sent.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -35,11 +40,12 @@ class SealVerdicts(beam.PTransform):
         """As they were, where no key is given."""
         if self._settings.signing_key is None:
             return verdicts
-        return verdicts | "Seal" >> beam.ParDo(_SealVerdict(self._settings)).with_output_types(Verdict)
+        sealed = verdicts | "Seal" >> beam.ParDo(_SealVerdict(self._settings)).with_output_types(Verdict)
+        return sealed | "Commit sealed" >> Commit(attrgetter("passage.passage_id"))
 
 
 class SealWithdrawals(beam.PTransform):
-    """The same of cases that are taken back: that, too, is part of the record."""
+    """The same of cases that are taken back: that, too, is part of the record. They go out with a packet or without."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -75,8 +81,9 @@ class _Sealing(beam.DoFn):
 
 class _SealVerdict(_Sealing):
     def process(self, verdict: Verdict) -> Iterator[Verdict]:
-        fine = self._archive.seal(verdict, self._rules(verdict.passage.section_id), self._versions)
-        yield Verdict(verdict.passage, self._count(fine), verdict.pictures)
+        fine = self._count(self._archive.seal(verdict, self._rules(verdict.passage.section_id), self._versions))
+        sealed = Verdict(verdict.passage, fine, verdict.pictures)
+        yield sealed if fine.packet_url else evidence.without_packet(sealed)
 
 
 class _SealWithdrawal(_Sealing):
