@@ -24,7 +24,7 @@ from generator.cloud import BucketStore
 from generator.config import FAULTS, Config, Pictures
 from generator.outgoing import Scenario
 from generator.run import generate, paint, publish
-from generator.score import Score, Verdict, read_fines, score
+from generator.score import Score, Verdict, read_alarms, read_fines, score
 from generator.sinks import FileSink
 from pipeline import endpoints
 from pipeline.enforcement.records import Fine
@@ -34,8 +34,19 @@ SECTIONS = Path("templates/sections.yaml")
 VEHICLES, SEEDS = 20_000, (1, 2, 3, 4, 5)
 PAINTERS = 2
 PROJECT = localcloud.DEFAULT_PROJECT
-TITLES = ("seed", "passages", "violations", "wrong", "right", "same trip", "to a person", "not provable", "missed")
-WIDTHS = (6, 10, 12, 7, 7, 11, 13, 14, 8)
+TITLES = (
+    "seed",
+    "passages",
+    "violations",
+    "wrong",
+    "right",
+    "same trip",
+    "to a person",
+    "offered",
+    "not provable",
+    "missed",
+)
+WIDTHS = (6, 10, 12, 7, 7, 11, 13, 9, 14, 8)
 
 
 class Day(NamedTuple):
@@ -81,7 +92,8 @@ def day(folder: Path, env: Mapping[str, str], vehicles: int, seed: int) -> Day:
     options = (f"--evidence_bucket={evidence}", "--ocr=vision", f"--signing_key={folder / 'signing.key'}")
     fines = _run(folder, "judged", env, *options)
     reasons = Counter(", ".join(fine.reasons) for fine in fines if fine.status == "review")
-    result = score(scenario.truth(), read_fines(sorted((folder / "judged").glob("fines-*"))))
+    told = (sorted((folder / "judged").glob(f"{name}-*")) for name in ("fines", "alarms"))
+    result = score(scenario.truth(), read_fines(next(told)), read_alarms(next(told)))
     verified = _verified(folder / "signing.key.pub", evidence, env)
     return Day(seed, sent.sightings, pictures, result, reasons, verified, time.monotonic() - begun_s)
 
@@ -123,6 +135,7 @@ def table(days: Sequence[Day]) -> str:
             found.right,
             found.same_trip,
             found.reviews,
+            found.offered,
             found.unprovable,
             found.missed,
         )

@@ -257,12 +257,15 @@ def _score(words: Sequence[str]) -> int:
     parser.add_argument(
         "--fines", metavar="FILE", type=Path, nargs="+", required=True, help="fines as published (ndjson)"
     )
+    parser.add_argument(
+        "--alarms", metavar="FILE", type=Path, nargs="+", default=[], help="alarms as published (ndjson)"
+    )
     options = parser.parse_args(words)
-    from generator.score import read_fines, score, table  # noqa: PLC0415 (see _generate)
+    from generator.score import read_alarms, read_fines, score, table  # noqa: PLC0415 (see _generate)
     from generator.truth import read_truth  # noqa: PLC0415
 
     try:
-        result = score(read_truth(options.truth), read_fines(options.fines))
+        result = score(read_truth(options.truth), read_fines(options.fines), read_alarms(options.alarms))
     except OSError as error:
         raise GeneratorError(f"{error.filename}: cannot be read: {error.strerror}. Check the name.") from error
     print(table(result))

@@ -21,6 +21,7 @@ from pipeline.enforcement.plates import normalise
 TIME_TOLERANCE_S = 1.0
 SPEED_TOLERANCE_KMH = 0.5
 POINT_SPEEDS = "point_speeds"
+POSSIBLE_PAIR = "possible_pair"
 
 
 class TripLeg(msgspec.Struct, frozen=True):
@@ -47,12 +48,26 @@ class FineMessage(msgspec.Struct, frozen=True):
     trip: tuple[TripLeg, ...] = ()
 
 
+class SeenAt(msgspec.Struct, frozen=True):
+    """A sighting that an alarm names."""
+
+    event_id: str
+
+
+class AlarmMessage(msgspec.Struct, frozen=True):
+    """The fields of an alarm that the score needs; it may have others."""
+
+    kind: str
+    seen: tuple[SeenAt, ...]
+
+
 class Verdict(StrEnum):
     """What became of one fine or one violation."""
 
     RIGHT = "right"
     WRONG = "wrong"
     SAME_TRIP = "in the fine of its trip"
+    OFFERED = "offered as a possible pair"
     MISSED = "missed"
     UNPROVABLE = "not provable"
     REVIEW_OF_VIOLATION = "review of a violation"
@@ -72,7 +87,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class Score:
-    """How fines compare with the truth. right + of the same trip + missed + unprovable + reviewed violations = all."""
+    """How fines compare with the truth. Each violation is right, of the same trip, reviewed, offered, missed or
+    unprovable."""
 
     findings: tuple[Finding, ...]
     violations: int
@@ -98,13 +114,18 @@ class Score:
         return len(self.of(Verdict.SAME_TRIP))
 
     @property
+    def offered(self) -> int:
+        """Violations whose two ends a person is told of: their plates differ, and nobody is fined for them."""
+        return len(self.of(Verdict.OFFERED))
+
+    @property
     def missed(self) -> int:
-        """Provable violations neither fined nor under review."""
+        """Provable violations neither fined nor under review nor offered."""
         return len(self.of(Verdict.MISSED))
 
     @property
     def unprovable(self) -> int:
-        """Violations within the declared errors, neither fined nor under review."""
+        """Violations within the declared errors, neither fined nor under review nor offered."""
         return len(self.of(Verdict.UNPROVABLE))
 
     @property
@@ -113,7 +134,7 @@ class Score:
         return len(self.of(Verdict.REVIEW_OF_VIOLATION)) + len(self.of(Verdict.REVIEW_OF_INNOCENT))
 
 
-def score(truth: Iterable[TruthRecord], fines: Iterable[FineMessage]) -> Score:
+def score(truth: Iterable[TruthRecord], fines: Iterable[FineMessage], alarms: Iterable[AlarmMessage] = ()) -> Score:
     """Compare fines with the truth; of each fine_id the highest revision counts, and of equal ones the later."""
     passages = [record for record in truth if isinstance(record, TruePassage)]
     judge = _Judge(passages)
@@ -122,6 +143,7 @@ def score(truth: Iterable[TruthRecord], fines: Iterable[FineMessage]) -> Score:
     findings += [judge.reviewed(fine) for fine in latest if fine.status == "review"]
     findings += [judge.withdrawn(fine) for fine in latest if fine.status == "withdrawn"]
     findings += judge.same_trip(latest)
+    findings += judge.offered(alarm for alarm in alarms if alarm.kind == POSSIBLE_PAIR)
     findings += judge.missed()
     return Score(tuple(f for f in findings if f), sum(passage.over for passage in passages), len(passages))
 
@@ -130,6 +152,12 @@ def read_fines(paths: Iterable[Path]) -> list[FineMessage]:
     """Fines from newline-delimited JSON. Raises GeneratorError with the line that cannot be read."""
     decoder, advice = msgspec.json.Decoder(FineMessage), "Give fines as the pipeline publishes them, one a line."
     return [fine for path in paths for fine in read_lines(path, decoder, "--fines", advice)]
+
+
+def read_alarms(paths: Iterable[Path]) -> list[AlarmMessage]:
+    """Alarms from newline-delimited JSON. Raises GeneratorError with the line that cannot be read."""
+    decoder, advice = msgspec.json.Decoder(AlarmMessage), "Give alarms as the pipeline publishes them, one a line."
+    return [alarm for path in paths for alarm in read_lines(path, decoder, "--alarms", advice)]
 
 
 def _latest(fines: Iterable[FineMessage]) -> list[FineMessage]:
@@ -152,6 +180,7 @@ class _Judge:
         self._reviewed: set[int] = set()
         self._withdrawn: set[int] = set()
         self._same_trip: set[int] = set()
+        self._offered: set[int] = set()
 
     def issued(self, fine: FineMessage) -> Finding:
         """Right or wrong."""
@@ -208,9 +237,23 @@ class _Judge:
         named = (self._passages[number] for number in sorted(self._same_trip))
         return [Finding(Verdict.SAME_TRIP, passage.section_id, passage.vehicle_id) for passage in named]
 
+    def offered(self, pairs: Iterable[AlarmMessage]) -> list[Finding]:
+        """Violations of which an entry and an exit with different plates were told as a possible pair."""
+        told = {frozenset(seen.event_id for seen in pair.seen) for pair in pairs}
+        of_event: dict[str, list[int]] = {}
+        for number, passage in enumerate(self._passages):
+            for event_id in passage.event_ids if passage.over else ():
+                of_event.setdefault(event_id, []).append(number)
+        for event_ids in told:
+            having = (set(of_event.get(event_id, ())) for event_id in event_ids)
+            self._offered |= set.intersection(*having)
+        self._offered -= self._fined | self._reviewed | self._same_trip
+        named = (self._passages[number] for number in sorted(self._offered))
+        return [Finding(Verdict.OFFERED, passage.section_id, passage.vehicle_id) for passage in named]
+
     def missed(self) -> list[Finding]:
         """Violations that nothing accounts for."""
-        known = self._fined | self._reviewed | self._same_trip
+        known = self._fined | self._reviewed | self._same_trip | self._offered
         return [self._missed(n) for n, passage in enumerate(self._passages) if passage.over and n not in known]
 
     def _missed(self, number: int) -> Finding:

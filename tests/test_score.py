@@ -1,5 +1,6 @@
 """The score: what counts as right, wrong, missed or under review."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 
 from generator.cli import main
-from generator.score import FineMessage, Verdict, score, table
+from generator.score import AlarmMessage, FineMessage, SeenAt, Verdict, score, table
 from generator.truth import TruePassage, TruthSummary, write_truth
 
 ROOT = Path(__file__).parent.parent
@@ -140,6 +141,26 @@ def test_what_shares_a_sighting_with_a_fined_passage_is_of_its_trip_and_another_
     assert score([leg, whole], [fine_of(whole, status="withdrawn")]).missed == 2
 
 
+def pair(*event_ids, kind="possible_pair"):
+    return AlarmMessage(kind, tuple(map(SeenAt, event_ids)))
+
+
+def test_a_violation_whose_two_ends_are_told_as_a_possible_pair_is_offered():
+    whole = passage(section="A-C", event_ids=("1", "2", "3"), faults=["misreads"])
+    leg = passage(section="B-C", event_ids=("2", "3"), faults=["misreads"])
+    offered = only(score([whole], [], [pair("1", "3")]), Verdict.OFFERED)
+    assert (offered.section_id, offered.vehicle_id) == ("A-C", "ABC1234")
+    assert [one.verdict for one in score([whole, leg], [], [pair("1", "3")]).findings] == [
+        "offered as a possible pair",
+        "missed",
+    ]
+    assert score([whole], [], [pair("1", "4")]).missed == 1
+    assert score([whole], [], [pair("1", "3", kind="near_twin")]).missed == 1
+    # What is fined is not counted again.
+    only(score([whole], [fine_of(whole)], [pair("1", "3")]), Verdict.RIGHT)
+    assert not score([passage(over=False, event_ids=("1", "3"))], [], [pair("1", "3")]).findings
+
+
 def test_an_innocent_without_a_fine_is_nothing():
     assert score([passage(speed=30, over=False)], []).findings == ()
 
@@ -216,6 +237,14 @@ def write(tmp_path, passages, fines):
     write_truth(tmp_path / "truth.ndjson", [*passages, summary])
     (tmp_path / "fines.ndjson").write_bytes(b"\n".join(msgspec.json.encode(fine) for fine in fines))
     return ["score", "--truth", str(tmp_path / "truth.ndjson"), "--fines", str(tmp_path / "fines.ndjson")]
+
+
+def test_alarms_are_read_too(tmp_path, capsys):
+    write(tmp_path, [passage(event_ids=("1", "2"))], [])
+    (tmp_path / "alarms.ndjson").write_bytes(msgspec.json.encode(pair("1", "2")) + b"\n")
+    files = [f"--{name}={tmp_path / name}.ndjson" for name in ("truth", "fines", "alarms")]
+    assert main(["score", *files]) == 0
+    assert re.search("offered as a possible pair +1\n", capsys.readouterr().out)
 
 
 def test_exit_code_is_1_if_any_fine_is_wrong(tmp_path, capsys):
