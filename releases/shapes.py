@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from google.cloud.bigquery import SchemaField
 
-from pipeline.enforcement import alarms, intake, lines, model, records, revisions, shares
+from pipeline.enforcement import alarms, holding, intake, lines, model, records, revisions, shares, twins
 from pipeline.warehouse import columns, tables
 
 MODULES = (
@@ -23,6 +23,8 @@ MODULES = (
     revisions,
     records,
     alarms,
+    twins,
+    holding,
 )  # whatever is stored, sent or kept as state is a record of these
 
 

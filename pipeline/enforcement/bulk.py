@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.enforcement import alarms, clones, lines, model, passages, policy, records, speed, trips
+from pipeline.enforcement import alarms, clones, lines, model, passages, policy, records, speed, trips, twins
 from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.model import Basis, Outcome, Passage, Reason, Sighting, passage_id
 from pipeline.enforcement.policy import Policy
@@ -57,11 +57,12 @@ class Roads:
 
 
 class Found(NamedTuple):
-    """What is settled about passages, the passages that are suspected, and what else a person should look at."""
+    """What is settled of passages, those that are suspected, what else a person should look at, and unmatched reads."""
 
     settled: list[PassageRecord]
     suspected: list[Passage]
     alarms: list[Alarm]
+    unmatched: list[twins.Unmatched]
 
 
 class _Rows:
@@ -156,13 +157,13 @@ def measure(
         for part in _parts(which):
             found = measure_them(sessions.start[part], sessions.end[part] - 1)
             suspected += found.suspected
-            yield Found(found.settled, [], [])
+            yield Found(found.settled, [], [], found.unmatched)
     yield _together(rows, suspected, rules, pseudonyms)
 
 
 def _together(rows: _Rows, suspected: Sequence[Passage], rules: trips.Rules, pseudonyms: Pseudonyms) -> Found:
     """The vehicles of which more must be known than each passage by itself: all that each of them did."""
-    found, by_vehicle = Found([], [], []), defaultdict[str, list[Passage]](list)
+    found, by_vehicle = Found([], [], [], []), defaultdict[str, list[Passage]](list)
     for passage in suspected:
         by_vehicle[passage.vehicle_id].append(passage)
     several = {vehicle_id for vehicle_id, own in by_vehicle.items() if len(own) > 1}
@@ -257,7 +258,7 @@ class _Measuring:
 
     def whole(self, first: Numbers, last: Numbers) -> Found:
         """Plain sessions from entry to exit."""
-        found = Found([], [], [])
+        found = Found([], [], [], [])
         for session, terms in zip(self._identified(first, last), self._terms(first, last), strict=True):
             section, applied = self._roads.sections[session.section], self._roads.policies[session.section]
             counted_kmh = applied.counted_kmh(terms.min_speed_kmh)
@@ -272,14 +273,19 @@ class _Measuring:
         """Plain sessions without entry, exit, or both."""
         from_entry = self._seen.camera[first] == 0
         to_exit = self._seen.camera[last] == self._roads.exit_number[self._seen.section[first]]
+        found = Found([], [], [], [])
         ends = zip(from_entry.tolist(), to_exit.tolist(), strict=True)
-        return Found(
-            [self._half(one, *held) for one, held in zip(self._identified(first, last), ends, strict=True)], [], []
-        )
+        for session, (entered, left) in zip(self._identified(first, last), ends, strict=True):
+            found.settled.append(self._half(session, entered, left))
+            if entered != left:
+                read = self._rows.sighting(session.first if entered else session.last)
+                section_id = self._roads.sections[session.section].section_id
+                found.unmatched.extend(twins.matchable(twins.Unmatched(session.passage_id, section_id, read, entered)))
+        return found
 
     def other(self, first: Numbers, last: Numbers) -> Found:
         """Sessions that are looked at one by one."""
-        found = Found([], [], [])
+        found = Found([], [], [], [])
         for start, end in zip(first.tolist(), (last + 1).tolist(), strict=True):
             number = self._seen.section[start]
             session = [self._rows.sighting(row) for row in self._seen.row[start:end].tolist()]
@@ -293,6 +299,7 @@ class _Measuring:
             found.suspected.append(decided)
         else:
             found.settled.extend(records.passage_records([decided], self._pseudonyms))
+            found.unmatched.extend(twins.unmatched([decided]))
 
     def _identified(self, first: Numbers, last: Numbers) -> Iterator[_Session]:
         seen, names, sections = self._seen, self._rows.names, self._roads.sections

@@ -52,6 +52,8 @@ class AlarmKind(StrEnum):
     """What an alarm is about."""
 
     CLONE = "clone"
+    NEAR_TWIN = "near_twin"
+    POSSIBLE_PAIR = "possible_pair"
 
 
 class Reason(StrEnum):
@@ -88,6 +90,8 @@ class Reason(StrEnum):
     ONE_FINE_A_TRIP = "one_fine_for_the_trip"
     SEEN_ELSEWHERE = "seen_at_two_places_at_once"
     RECALLED = "recalled"
+    READS_CONTRADICT = "entry_and_exit_contradict"
+    NEAR_TWIN = "near_twin_plate_in_the_section"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

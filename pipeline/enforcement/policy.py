@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import msgspec
 from msgspec.structs import replace
 
+from pipeline.enforcement.contradictions import contradict
 from pipeline.enforcement.model import Basis, Outcome, Passage, Reason
 
 MARGIN_KMH = 1e-6  # far above the rounding of floating point, far below any clock: at the limit is never over it
@@ -129,6 +130,8 @@ def _doubts(passage: Passage, policy: Policy) -> Iterable[Reason]:
     yield from passage.reasons
     if passage.ambiguous:
         yield Reason.AMBIGUOUS_PAIRING
+    if contradict(passage.entry, passage.exit):
+        yield Reason.READS_CONTRADICT
     if passage.avg_speed_kmh is not None and passage.avg_speed_kmh > IMPLAUSIBLE_KMH:
         yield Reason.IMPLAUSIBLE_SPEED
     if passage.basis is Basis.POINT_SPEEDS and not policy.fines_point_speeds:

@@ -41,6 +41,8 @@ REASONS: Mapping[Reason, str] = {
     Reason.ONE_FINE_A_TRIP: "another section of the same trip stands for it",
     Reason.SEEN_ELSEWHERE: "this plate was seen at two places farther apart than anybody can drive in the time between",
     Reason.RECALLED: "a limit, a clock or a length was corrected, and with that it was not over the limit",
+    Reason.READS_CONTRADICT: "its cameras saw vehicles of different class, colour or make at entry and exit",
+    Reason.NEAR_TWIN: "a plate easily taken for this one was seen at the same time, at one end of the section alone",
 }
 
 

@@ -8,7 +8,7 @@ import apache_beam as beam
 import msgspec
 from apache_beam.coders.coder_impl import CallbackCoderImpl, CoderImpl
 
-from pipeline.enforcement import alarms, intake, model, records, revisions, shares
+from pipeline.enforcement import alarms, holding, intake, model, records, revisions, shares, twins
 
 
 class StructCoder(beam.coders.Coder):
@@ -64,6 +64,8 @@ RECORD_TYPES = (
     intake.Batch,
     shares.Share,
     revisions.Change,
+    twins.UnmatchedReads,
+    holding.News,
     records.SightingRecord,
     records.PassageRecord,
     records.PassageRecords,
