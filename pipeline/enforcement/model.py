@@ -58,6 +58,8 @@ class AlarmKind(StrEnum):
     """What an alarm is about."""
 
     CLONE = "clone"
+    NEAR_TWIN = "near_twin"
+    POSSIBLE_PAIR = "possible_pair"
 
 
 class Decision(StrEnum):
@@ -106,6 +108,8 @@ class Reason(StrEnum):
     NOTICES_UNREADABLE = "notices_unreadable"
     CONFIRMED_BY_PERSON = "confirmed_by_a_person"
     REJECTED_BY_PERSON = "rejected_by_a_person"
+    READS_CONTRADICT = "entry_and_exit_contradict"
+    NEAR_TWIN = "near_twin_plate_in_the_section"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

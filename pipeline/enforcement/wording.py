@@ -46,6 +46,8 @@ REASONS: Mapping[Reason, str] = {
     Reason.NOTICES_UNREADABLE: "some notices about limits could not be read, and may have been about this one",
     Reason.CONFIRMED_BY_PERSON: "a person looked at the pictures and confirmed it",
     Reason.REJECTED_BY_PERSON: "a person looked at the case and rejected it",
+    Reason.READS_CONTRADICT: "its cameras saw vehicles of different class, colour or make at entry and exit",
+    Reason.NEAR_TWIN: "a plate easily taken for this one was seen at the same time, at one end of the section alone",
 }
 
 
