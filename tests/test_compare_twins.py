@@ -40,14 +40,14 @@ def compared(batches: beam.PCollection, found: Settings) -> None:
     _ = (*after, measured.withdrawn) | "All compared" >> beam.Flatten() | beam.Map(note)
 
 
-def on_stream(stream: Stream) -> None:
+def on_stream(stream: Stream, found: Settings | None = None) -> None:
     noted.clear()
     streaming = PipelineOptions([])
     streaming.view_as(StandardOptions).streaming = True
     with beam.Pipeline(runner=BundleBasedDirectRunner(), options=streaming) as pipeline:
         arrived = pipeline | stream._stream.advance_watermark_to_infinity()
         arrived.element_type = Batch
-        compared(arrived, settings())
+        compared(arrived, found or settings())
 
 
 def from_files(*sightings: Sighting) -> None:
@@ -69,6 +69,7 @@ def withdrawn() -> list[Fine]:
     return [one for one in noted if isinstance(one, Fine)]
 
 
+AT_EXIT = settings()._replace(early_sections=frozenset({"s"}))
 VANS = (seen(0, 0), seen(1, 20), seen(0, 2, "HTT9067"))
 
 
@@ -97,6 +98,23 @@ def test_twin_that_comes_out_after_the_session_of_the_case_still_counts():
 def test_case_goes_on_after_two_gaps_and_what_comes_then_is_an_alarm():
     on_stream(Stream().arrive(*VANS[:2]).watermark(141).arrive(VANS[2]).watermark(300))
     assert [one.reasons for one in suspected()] == [()]
+    assert [alarm.kind for alarm in raised()] == [AlarmKind.NEAR_TWIN]
+
+
+def test_case_of_a_section_that_decides_at_the_exit_is_not_held():
+    """Its twin's session ends at 62 s, after the exit and before two gaps have passed since."""
+    on_stream(Stream().arrive(VANS[0]).arrive(VANS[1]).watermark(21).arrive(VANS[2]).watermark(300), AT_EXIT)
+    (case,), (alarm,) = suspected(), raised()
+    assert case.reasons == ()
+    assert (alarm.kind, alarm.passage_ids[0]) == (AlarmKind.NEAR_TWIN, case.passage_id)
+
+
+def test_twin_that_has_come_out_by_the_exit_sends_the_case_to_a_person_at_once():
+    """The twin's session ends at 61 s, and the case's exit is seen at 75 s."""
+    twin, entry, leaving = seen(0, 1, "HTT9067"), seen(0, 55), seen(1, 75)
+    stream = Stream().arrive(twin).watermark(50).arrive(entry).watermark(62).arrive(leaving).watermark(76)
+    on_stream(stream, AT_EXIT)
+    assert [(one.reasons, one.revision) for one in suspected()] == [((Reason.NEAR_TWIN,), 1)]
     assert [alarm.kind for alarm in raised()] == [AlarmKind.NEAR_TWIN]
 
 

@@ -10,6 +10,7 @@ from pipeline.enforcement import holding, twins
 from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.holding import News, TakenBack, Watch
 from pipeline.enforcement.model import AlarmKind, Passage, Reason
+from pipeline.enforcement.twins import Reads, Rules
 
 STRETCH = twins.stretch_of("s", T0_US, RULES)
 EVER_US = T0_US + 10_000 * S_US
@@ -18,14 +19,15 @@ EVER_US = T0_US + 10_000 * S_US
 class Section:
     """One stretch, as time goes on."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Rules = RULES) -> None:
+        self.rules = rules
         self.watch, self.out, self.alarms, self.dropped = Watch(until_us=EVER_US), list[Passage](), list[Alarm](), 0
 
     def hear(self, news: News) -> "Section":
-        return self._take(holding.hear(self.watch, STRETCH, news, RULES))
+        return self._take(holding.hear(self.watch, STRETCH, news, self.rules))
 
     def until(self, at_us: int) -> "Section":
-        return self._take(holding.release(self.watch, at_us, RULES))
+        return self._take(holding.release(self.watch, at_us, self.rules))
 
     def _take(self, step: holding.Step) -> "Section":
         self.watch, self.dropped = step.watch, self.dropped + step.dropped
@@ -69,6 +71,31 @@ def test_twin_that_comes_later_is_an_alarm():
     assert [one.reasons for one in section.out] == [()]
     (alarm,) = section.alarms
     assert (alarm.kind, alarm.passage_ids[0]) == (AlarmKind.NEAR_TWIN, section.out[0].passage_id)
+
+
+AT_EXIT = RULES._replace(early_sections=frozenset({"s"}))
+
+
+def test_section_that_decides_at_the_exit_holds_nothing():
+    assert [one.reasons for one in Section(AT_EXIT).hear(case()).until(0).out] == [()]
+
+
+def test_twin_that_is_known_at_the_exit_sends_the_case_to_a_person():
+    section = Section(AT_EXIT).hear(TWIN).hear(case()).until(0)
+    assert [one.reasons for one in section.out] == [(Reason.NEAR_TWIN,)]
+    assert [alarm.kind for alarm in section.alarms] == [AlarmKind.NEAR_TWIN]
+
+
+def test_twin_that_comes_after_the_exit_was_decided_is_an_alarm_that_names_the_passage():
+    section = Section(AT_EXIT).hear(case()).until(0).hear(TWIN).until(EVER_US)
+    assert [one.reasons for one in section.out] == [()]
+    (alarm,) = section.alarms
+    assert (alarm.kind, alarm.passage_ids[0]) == (AlarmKind.NEAR_TWIN, section.out[0].passage_id)
+
+
+def test_revision_after_the_exit_was_decided_is_for_a_person_once_its_twin_is_known():
+    section = Section(AT_EXIT).hear(case(1)).until(0).hear(TWIN).hear(case(2)).until(0)
+    assert [(one.revision, one.reasons) for one in section.out] == [(1, ()), (2, (Reason.NEAR_TWIN,))]
 
 
 def test_case_that_is_taken_back_while_it_is_held_never_goes_out():
@@ -125,7 +152,8 @@ HEARD = st.lists(
         st.builds(case, st.integers(1, 4), st.sampled_from([0, 7])),
         st.builds(back, st.integers(2, 4), st.sampled_from([0, 7])),
         st.builds(
-            lambda camera, at_s, plate: News(reads=(half(seen(camera, at_s, plate)),)),
+            # Half a second apart: read at both cameras at one time would be two readings of one passage.
+            lambda camera, at_s, plate: News(reads=(half(seen(camera, at_s + camera / 2, plate)),)),
             st.integers(0, 1),
             st.integers(0, 60),
             st.sampled_from(["HTT9066", "HTT9067", "HTT906", "KLM4827"]),
@@ -171,7 +199,7 @@ def test_what_is_heard_in_time_is_as_if_all_was_there(heard):
     section.until(EVER_US)
     cases = {one.suspected.passage_id: one.suspected for one in news if one.suspected}
     reads = [read for one in news for read in one.reads]
-    found = twins.compare(list(cases.values()), reads, RULES)
-    alarms = [*found.alarms, *twins.pairs(STRETCH, reads, RULES)]
+    found = twins.compare(list(cases.values()), Reads(reads), RULES)
+    alarms = [*found.alarms, *twins.pairs(STRETCH, Reads(reads), RULES)]
     assert sorted(section.out, key=str) == sorted(found.suspected, key=str)
     assert {alarm.alarm_id for alarm in section.alarms} == {alarm.alarm_id for alarm in alarms}

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from pipeline.enforcement import passages, policy, twins
+from pipeline.enforcement.limits import SectionNotices, SignNotice
 from pipeline.enforcement.model import AlarmKind, Outcome, Passage, Reason, Sighting
 from pipeline.enforcement.policy import Policy
 from pipeline.enforcement.privacy import Pseudonyms
 from pipeline.enforcement.sections import Section
-from pipeline.enforcement.twins import Rules, Unmatched
+from pipeline.enforcement.twins import Reads, Rules, Unmatched
 
 S_US = 1_000_000
 T0_US = 1_776_000_000_000_000
@@ -96,7 +97,7 @@ def test_time_of_publishing_matches_nothing():
 
 def test_twin_at_one_end_sends_the_case_to_a_person():
     twin = half(seen(1, 25, "HTT9067"))
-    (found,), (alarm,) = twins.compare([fast(0)], [twin], RULES)
+    (found,), (alarm,) = twins.compare([fast(0)], Reads([twin]), RULES)
     assert found.reasons == (Reason.NEAR_TWIN,)
     assert (alarm.kind, alarm.vehicle_id) == (AlarmKind.NEAR_TWIN, "HTT9067")
     assert alarm.passage_ids == (found.passage_id, twin.passage_id)
@@ -105,15 +106,15 @@ def test_twin_at_one_end_sends_the_case_to_a_person():
 
 @pytest.mark.parametrize(("at_s", "near"), [(-60.000001, False), (-60, True), (80, True), (80.000001, False)])
 def test_window_is_a_gap_before_and_after(at_s, near):
-    (found,), _ = twins.compare([fast(0)], [half(seen(0, at_s, "HTT9067"))], RULES)
+    (found,), _ = twins.compare([fast(0)], Reads([half(seen(0, at_s, "HTT9067"))]), RULES)
     assert (Reason.NEAR_TWIN in found.reasons) is near
 
 
 def pair(at_s: float, plate: str = "HTT9067") -> list[AlarmKind]:
     reads = [half(seen(0, 0)), half(seen(1, at_s, plate))]
     stretch = twins.stretch_of("s", reads[0].read.time_us, RULES)
-    assert list(twins.pairs(twins.stretch_of("s", T0_US - twins.STRETCH_US, RULES), reads, RULES)) == []
-    return [alarm.kind for alarm in twins.pairs(stretch, reads, RULES)]
+    assert list(twins.pairs(twins.stretch_of("s", T0_US - twins.STRETCH_US, RULES), Reads(reads), RULES)) == []
+    return [alarm.kind for alarm in twins.pairs(stretch, Reads(reads), RULES)]
 
 
 @pytest.mark.parametrize(("at_s", "offered"), [
@@ -130,17 +131,41 @@ def test_pair_of_strangers_is_none():
     assert pair(20, "KLM4827") == []
 
 
+def test_pair_of_a_car_and_a_truck_is_none():
+    reads = [half(seen(0, 0, vehicle_class="car")), half(seen(1, 20, "HTT9067", vehicle_class="truck"))]
+    assert list(twins.pairs(twins.stretch_of("s", T0_US, RULES), Reads(reads), RULES)) == []
+
+
+@pytest.mark.parametrize(("shown_kmh", "kinds"), [(30.0, [AlarmKind.POSSIBLE_PAIR]), (60.0, []), (None, [])])
+def test_pair_is_compared_with_the_limit_that_a_sign_shows(shown_kmh, kinds):
+    """40 s are 36 km/h."""
+    signs = (SignNotice(T0_US - 3_600 * S_US, shown_kmh),) if shown_kmh else ()
+    rules = RULES._replace(notices={"s": SectionNotices("s", signs)})
+    reads = Reads([half(seen(0, 0)), half(seen(1, 40, "HTT9067"))])
+    assert [alarm.kind for alarm in twins.pairs(twins.stretch_of("s", T0_US, rules), reads, rules)] == kinds
+
+
+def test_read_is_in_each_stretch_of_a_passage_that_took_a_gap_from_camera_to_camera():
+    """However low the limit is that a sign shows."""
+    chain = Section("s", 40.0, cameras=("G0", "G1", "G2"), length_m=(400.0, 400.0))
+    rules = RULES._replace(sections={"s": chain}, stretch_us=S_US)
+    last_us = T0_US + 2 * (GAP_US - 1)
+    for read_us in (T0_US - GAP_US, last_us + GAP_US):
+        one = Unmatched("p", "s", replace(seen(0, 0, "HTT9067"), time_us=read_us), at_entry=True)
+        assert twins.stretch_of("s", T0_US, rules) in set(twins.stretches_of(one, rules))
+
+
 def test_alarms_name_no_plate():
     entry, leaving = half(seen(0, 0)), half(seen(1, 20, "HTT9067"))
     secret = Pseudonyms(b"0" * 16)
-    (alarm,) = twins.pairs(twins.stretch_of("s", entry.read.time_us, RULES), [entry, leaving], RULES, secret)
+    (alarm,) = twins.pairs(twins.stretch_of("s", entry.read.time_us, RULES), Reads([entry, leaving]), RULES, secret)
     assert alarm.vehicle_id == secret.of("HTT9067", leaving.read.time_us)
     assert (alarm.distance_m, alarm.travel_time_s, alarm.passage_ids) == (
         400.0,
         20.0,
         (entry.passage_id, leaving.passage_id),
     )
-    _, (alarm,) = twins.compare([fast(0)], [leaving], RULES, secret)
+    _, (alarm,) = twins.compare([fast(0)], Reads([leaving]), RULES, secret)
     assert alarm.vehicle_id == secret.of("HTT9067", leaving.read.time_us)
 
 
@@ -167,11 +192,13 @@ def test_index_and_stretches_find_what_looking_at_all_finds(suspected, reads):
     for read in reads:
         for stretch in twins.stretches_of(read, RULES):
             by_stretch[stretch][1].append(read)
-    found = [twins.compare(cases, of_stretch, RULES) for cases, of_stretch in by_stretch.values()]
+    found = [twins.compare(cases, Reads(of_stretch), RULES) for cases, of_stretch in by_stretch.values()]
     doubted = {one.passage_id for part in found for one in part.suspected if Reason.NEAR_TWIN in one.reasons}
     speaking = [alarm.passage_ids for part in found for alarm in part.alarms]
     offered = [
-        alarm.passage_ids for stretch, (_, own) in by_stretch.items() for alarm in twins.pairs(stretch, own, RULES)
+        alarm.passage_ids
+        for stretch, (_, own) in by_stretch.items()
+        for alarm in twins.pairs(stretch, Reads(own), RULES)
     ]
     unique = list({read.passage_id: read for read in reads}.values())
     assert sum(len(part.suspected) for part in found) == len(suspected)
@@ -200,6 +227,6 @@ def violations(reads: list[Unmatched]) -> list[tuple[str, str]]:
 
 
 def test_outcome_is_not_decided_here():
-    (found,), _ = twins.compare([fast(0)], [half(seen(1, 25, "HTT9067"))], RULES)
+    (found,), _ = twins.compare([fast(0)], Reads([half(seen(1, 25, "HTT9067"))]), RULES)
     assert found.outcome is None
     assert all(passage.outcome is Outcome.UNMEASURABLE for passage in measured(seen(0, 0)))

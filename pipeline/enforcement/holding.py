@@ -24,7 +24,7 @@ from pipeline.enforcement import twins
 from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.model import Passage
 from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
-from pipeline.enforcement.twins import Rules, Unmatched
+from pipeline.enforcement.twins import Reads, Rules, Unmatched
 
 
 class TakenBack(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -84,9 +84,9 @@ def hear(watch: Watch, stretch: str, news: News, rules: Rules, pseudonyms: Pseud
 def _hear_read(watch: Watch, stretch: str, read: Unmatched, rules: Rules, pseudonyms: Pseudonyms) -> Step:
     others = [known for known in watch.reads if known.passage_id != read.passage_id]
     gone = [suspicion.passage for suspicion in watch.suspicions if not suspicion.held]
-    too_late = twins.compare(gone, [read], rules, pseudonyms).alarms
+    too_late = twins.compare(gone, Reads([read]), rules, pseudonyms).alarms
     opposite = [one for one in others if one.at_entry != read.at_entry and twins.near_twins(one.read, read.read)]
-    offered = twins.pairs(stretch, [read, *opposite], rules, pseudonyms)
+    offered = twins.pairs(stretch, Reads([read, *opposite]), rules, pseudonyms)
     return Step(replace(watch, reads=(*others, read)), alarms=[*too_late, *offered])
 
 
@@ -121,7 +121,7 @@ def release(watch: Watch, now_us: int, rules: Rules, pseudonyms: Pseudonyms = IN
     due = [one.passage for one in watch.suspicions if one.held and due_us(one.passage, rules) <= now_us]
     if not due:
         return Step(watch)
-    found = twins.compare(due, watch.reads, rules, pseudonyms)
+    found = twins.compare(due, Reads(watch.reads), rules, pseudonyms)
     gone = {passage.passage_id for passage in due}
     suspicions = tuple(replace(one, held=False) if one.passage.passage_id in gone else one for one in watch.suspicions)
     return Step(replace(watch, suspicions=suspicions), found.suspected, found.alarms)

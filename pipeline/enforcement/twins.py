@@ -112,27 +112,24 @@ def may_have_twins(passage: Passage) -> bool:
     return any(end.camera_id and skeleton(end) for end in (passage.entry, passage.exit) if end)
 
 
-def compare(
-    suspected: Sequence[Passage], reads: Iterable[Unmatched], rules: Rules, pseudonyms: Pseudonyms = IN_CLEAR
-) -> Found:
+def compare(suspected: Sequence[Passage], reads: Reads, rules: Rules, pseudonyms: Pseudonyms = IN_CLEAR) -> Found:
     """The suspected passages of a stretch, those with a near twin for a person, and an alarm for each of their twins.
 
-    reads: all that are in the stretch, each once or oftener.
+    reads: all that are in the stretch.
     """
-    index, found = _Index(reads), Found([], [])
+    found = Found([], [])
     for passage in suspected:
-        against = index.against(passage, rules.gap_us)
+        against = reads.against(passage, rules.gap_us)
         found.suspected.append(doubted(passage) if against else passage)
         found.alarms.extend(alarms.of_near_twin(one.read, one.passage_id, passage, pseudonyms) for one in against)
     return found
 
 
-def pairs(stretch: str, reads: Iterable[Unmatched], rules: Rules, pseudonyms: Pseudonyms = IN_CLEAR) -> Iterator[Alarm]:
+def pairs(stretch: str, reads: Reads, rules: Rules, pseudonyms: Pseudonyms = IN_CLEAR) -> Iterator[Alarm]:
     """An alarm for each entry of this stretch and exit that may be one violation. reads: as for compare."""
-    index = _Index(reads)
-    for entry in index.reads:
+    for entry in reads.in_order:
         if entry.at_entry and stretch_of(entry.section_id, entry.read.time_us, rules) == stretch:
-            for leaving in index.exits_of(entry, rules.gap_us):
+            for leaving in reads.exits_of(entry, rules.gap_us):
                 if passage := _as_one(entry, leaving, rules):
                     yield alarms.of_possible_pair(entry.passage_id, leaving.passage_id, passage, pseudonyms)
 
@@ -176,15 +173,17 @@ def _with_one_left_out(text: str) -> set[str]:
     return {text, *(text[:at] + text[at + 1 :] for at in range(len(text)))}
 
 
-class _Index:
-    """Unmatched reads by what is left of their plates, and by time: only few must be looked at for each question."""
+class Reads:
+    """Unmatched reads, given once or oftener: by what is left of their plates, and by time, so that only few must be
+    looked at for each question."""
 
     def __init__(self, reads: Iterable[Unmatched]) -> None:
-        self.reads = sorted({one.passage_id: one for one in reads}.values(), key=_order)
-        self._alike: defaultdict[str, list[Unmatched]] = defaultdict(list)
-        for one in self.reads:
+        self.in_order = sorted({one.passage_id: one for one in reads}.values(), key=_order)
+        alike = defaultdict[str, list[Unmatched]](list)
+        for one in self.in_order:
             for part in _with_one_left_out(skeleton(one.read)):
-                self._alike[part].append(one)
+                alike[part].append(one)
+        self._alike = dict(alike)
 
     def against(self, passage: Passage, gap_us: int) -> list[Unmatched]:
         """The reads that speak against a passage, in order of time."""
@@ -200,9 +199,9 @@ class _Index:
     def _near(self, seen: Sighting, from_us: int, until_us: int) -> list[Unmatched]:
         found = dict[str, Unmatched]()
         for part in _with_one_left_out(skeleton(seen)):
-            alike = self._alike.get(part, [])
-            first, end = bisect_left(alike, from_us, key=_time), bisect_right(alike, until_us, key=_time)
-            found |= {one.passage_id: one for one in alike[first:end] if near_twins(seen, one.read)}
+            if alike := self._alike.get(part):
+                first, end = bisect_left(alike, from_us, key=_time), bisect_right(alike, until_us, key=_time)
+                found |= {one.passage_id: one for one in alike[first:end] if near_twins(seen, one.read)}
         return sorted(found.values(), key=_order)
 
 

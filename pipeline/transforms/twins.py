@@ -21,7 +21,7 @@ from pipeline.enforcement.model import Passage
 from pipeline.enforcement.privacy import IN_CLEAR
 from pipeline.enforcement.records import Fine
 from pipeline.enforcement.times import parse_rfc3339_us
-from pipeline.enforcement.twins import Rules, Unmatched, UnmatchedReads
+from pipeline.enforcement.twins import Reads, Rules, Unmatched, UnmatchedReads
 from pipeline.options import Settings
 from pipeline.transforms.coders import StructCoder
 from pipeline.transforms.sessions import Measured
@@ -127,7 +127,7 @@ class _CompareOnce(beam.DoFn):
     def process(self, element: tuple[str, Iterable[News]]) -> Iterator[Passage | TaggedOutput]:
         stretch, heard = element[0], list(element[1])
         suspected = [news.suspected for news in heard if news.suspected]
-        reads = [read for news in heard for read in news.reads]
+        reads = Reads(read for news in heard for read in news.reads)
         rules, pseudonyms = self._compare.rules, self._compare.pseudonyms
         found = twins.compare(suspected, reads, rules, pseudonyms)
         yield from found.suspected
