@@ -118,6 +118,17 @@ def test_twin_that_has_come_out_by_the_exit_sends_the_case_to_a_person_at_once()
     assert [alarm.kind for alarm in raised()] == [AlarmKind.NEAR_TWIN]
 
 
+@pytest.mark.timeout(60)
+def test_case_is_let_go_by_an_engine_that_counts_milliseconds():
+    noted.clear()
+    streaming = PipelineOptions([])
+    streaming.view_as(StandardOptions).streaming = True
+    with beam.Pipeline(runner=FnApiRunner(), options=streaming) as pipeline:
+        came = [batch(seen(0, 0), seen(1, 20.000_347), network=NETWORK)]
+        compared(pipeline | beam.Create(came).with_output_types(Batch), settings())
+    assert [one.travel_time_s for one in suspected()] == [20.000347]
+
+
 def test_case_that_is_cleared_while_it_is_held_never_goes_on():
     """Its session fires at 80 s, it is held until 140 s, and at 110 s a late exit clears it."""
     on_stream(Stream().arrive(*VANS[:2]).watermark(110).arrive(seen(1, 45)).watermark(300))

@@ -27,6 +27,7 @@ from pipeline.transforms.coders import StructCoder
 from pipeline.transforms.sessions import Measured
 
 OfStretch = tuple[str, News]  # section and stretch
+TIMER_STEP_US = 1000  # engines keep a timer's time in milliseconds, rounded down: a due time between two never comes
 
 
 class Compared(NamedTuple):
@@ -180,6 +181,6 @@ class _Hold(beam.DoFn):
             state.clear()
         else:
             state.write(released.watch)
-            look.set(Timestamp(micros=next_us))
+            look.set(Timestamp(micros=-(-next_us // TIMER_STEP_US) * TIMER_STEP_US))
         yield from (TaggedOutput("alarms", alarm) for alarm in (*heard.alarms, *released.alarms))
         yield from released.suspected
