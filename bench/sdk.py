@@ -65,7 +65,7 @@ def _measure(settings: Settings, found: Traffic, repeats: int) -> Figures:
     intake, sessions = _with(job, "Decode and locate"), _with(job, "Measure and decide")
     held = _with(job, "Hold")
     fines = [stage for stage in job if stage not in (intake, sessions, held) and len(stage.steps) > 1]
-    first, let_go = harness.replay(sessions, SESSIONS), harness.replay(held, MESSAGES)
+    first, let_go = harness.replay(sessions, SESSIONS), harness.replay(held, SESSIONS)
     idle = _idle(settings, found, sessions, first)
     pairs = [
         Pair("input", intake, _with(idle, "Session windows"), MESSAGES),
@@ -74,7 +74,7 @@ def _measure(settings: Settings, found: Traffic, repeats: int) -> Figures:
     rounds = [([_both(pair) for pair in pairs], _json_s(found)) for _ in range(repeats)]
     cpu = {pair.name: _cpu_us([of[number] for of, _ in rounds], sightings) for number, pair in enumerate(pairs)}
     fines_s = sum(harness.cpu_s([harness.replay(stage, MESSAGES) for _ in range(repeats)]) for stage in fines)
-    held_s = harness.cpu_s([harness.replay(held, MESSAGES) for _ in range(repeats)])
+    held_s = harness.cpu_s([harness.replay(held, SESSIONS) for _ in range(repeats)])
     cases = let_go.out.get(CASES, NONE)
     n_cases = cases.elements
     return {

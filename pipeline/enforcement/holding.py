@@ -84,9 +84,9 @@ def hear(watch: Watch, stretch: str, news: News, rules: Rules, pseudonyms: Pseud
 def _hear_read(watch: Watch, stretch: str, read: Unmatched, rules: Rules, pseudonyms: Pseudonyms) -> Step:
     others = [known for known in watch.reads if known.passage_id != read.passage_id]
     gone = [suspicion.passage for suspicion in watch.suspicions if not suspicion.held]
-    too_late = twins.compare(gone, Reads([read]), rules, pseudonyms).alarms
+    too_late = twins.compare(gone, Reads([read]), rules, pseudonyms).alarms if gone else []
     opposite = [one for one in others if one.at_entry != read.at_entry and twins.near_twins(one.read, read.read)]
-    offered = twins.pairs(stretch, Reads([read, *opposite]), rules, pseudonyms)
+    offered = twins.pairs(stretch, Reads([read, *opposite]), rules, pseudonyms) if opposite else ()
     return Step(replace(watch, reads=(*others, read)), alarms=[*too_late, *offered])
 
 

@@ -39,7 +39,7 @@ from pipeline.enforcement.policy import Policy
 from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
 from pipeline.enforcement.sections import Section
 
-STRETCH_US = 300_000_000  # of a stream, whose state is read and written for each thing that is heard of it
+STRETCH_US = 900_000_000  # of a stream, whose state is read and written for each thing that is heard of it
 STRETCH_OF_FILES_US = 6 * 3_600_000_000  # is held in memory; shorter ones are more groups, which cost an engine time
 LIKE = str.maketrans(plates.DIGIT_LIKE)
 NO_PAIR = frozenset({Reason.IMPLAUSIBLE_SPEED, Reason.READS_CONTRADICT})
