@@ -33,7 +33,7 @@ from pipeline.transforms.sessions import GroupSessions
 REST_LIMIT_S = 120.0
 REST_S = 3.0
 AT_REST = 0.3  # of a core: a graph that only waits takes less
-END_S = 12.0  # after the last session's gap: what is under way comes out
+END_S = 12.0  # after the last case was let go, two gaps after its exit: what is under way comes out
 SUBSCRIPTION = "bare"
 GOAL = 0.8
 
@@ -92,7 +92,7 @@ def _measure(whole: streaming.Run, bare: subprocess.Popen[bytes], sections: Path
     sent = streaming.publish_some(
         scenario, PubsubSink(f"projects/{names.project}/topics/{names.input_topic}"), sightings
     )
-    time.sleep(streaming.SESSION_GAP_S + END_S)
+    time.sleep(2 * streaming.SESSION_GAP_S + END_S)
     _wait_until_at_rest(pids)  # a busy machine is behind, and what is not done costs nothing
     if bare.poll() is not None or whole.pipeline.poll() is not None:
         raise RuntimeError("a graph ended before its time: see pipeline.log and bare.log")

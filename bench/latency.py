@@ -2,9 +2,9 @@
 
 The streaming job with the local services, its pictures and its plate reader, but without BigQuery, whose stand-in is
 slower than all the rest together. The time runs from the publication of the last sighting's message to that of the
-fine. Of it the session gap demands its part: a session cannot end before one gap after its last sighting, and what the
-message waited at its camera is taken off. The rest is ours and the engine's, parted by steps: the session's end (until
-its passage is measured), pictures, plates, commit, publishing.
+fine. Of it the session gap demands its part: a suspected passage is held for two gaps after its exit, and what the
+message waited at its camera is taken off. The rest is ours and the engine's, parted by steps: the holding's end (until
+the passage is let go), pictures, plates, commit, publishing.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ FINES = 30  # about so many of a run: the local plate reader takes about half a 
 RUN_S = 60.0
 START_S = 15.0
 PULL_S, MAX_PULLED = 2.0, 500
+HELD_S = 2 * streaming.SESSION_GAP_S
 SETTLE_S = 25.0  # longer than plates take to be read
-STEPS = ("session_end", "pictures", "plates", "commit", "publish")
+STEPS = ("held_end", "pictures", "plates", "commit", "publish")
 PERCENTILES = (50, 95, 99)
 
 Seen = tuple[str, str, int]  # camera, vehicle, microseconds
@@ -68,7 +69,7 @@ class Sink(PubsubSink):
 
 
 class Latency(NamedTuple):
-    """Of one fine, in seconds: all of it, what the gap demands of it, and each step of the rest."""
+    """Of one fine, in seconds: all of it, what two gaps demand of it, and each step of the rest."""
 
     all_s: float
     gap_s: float
@@ -98,7 +99,7 @@ def _run(run: Run, folder: Path, sections: Path, sightings: float) -> list[Laten
     time.sleep(max(begin_s - time.time(), 0.0))
     sink = Sink(f"projects/{names.project}/topics/{names.input_topic}")
     streaming.publish_some(scenario, sink, round(sightings))
-    time.sleep(streaming.SESSION_GAP_S + SETTLE_S)
+    time.sleep(HELD_S + SETTLE_S)
     fines = _pulled(f"projects/{names.project}/subscriptions/{names.output_subscription}")
     stamps = read_stamps((folder / "stamps").read_text(encoding="ascii").splitlines())
     return latencies(fines, stamps, sink.published_s)
@@ -139,8 +140,8 @@ def latencies(
         steps = stamps.get(fine["passage_id"], {})
         if fine["revision"] > 1 or came_s is None or len(steps) < len(STEPS) - 1:
             continue
-        ended_s = exit_us / 1e6 + streaming.SESSION_GAP_S
-        passed = (ended_s, *(steps[step] for step in (stamped.MEASURED, stamped.KEPT, stamped.READ, stamped.COMMITTED)))
+        ended_s = exit_us / 1e6 + HELD_S
+        passed = (ended_s, *(steps[step] for step in (stamped.COMPARED, stamped.KEPT, stamped.READ, stamped.COMMITTED)))
         took_s = tuple(after - before for before, after in zip(passed, (*passed[1:], fined_s), strict=True))
         found.append(Latency(fined_s - came_s, ended_s - came_s, took_s))
     return found

@@ -228,6 +228,8 @@ def _summary(counts: Counter[str]) -> dict[str, int]:
         "fines_review": counts["passages_review"],
         "fines_withdrawn": 0,
         "alarms_clone": 0,
+        "alarms_near_twin": 0,
+        "alarms_possible_pair": 0,
     }
 
 

@@ -5,6 +5,7 @@ beside it a graph of the same shape that does nothing (bench/harness.py, bench/n
 rest is the engine's, whatever the steps do. What happens between stages (session windows, grouping, the network) is in
 neither. A bundle holds ten messages, then a hundred sessions, then a hundred timers. json.loads of the same sightings,
 in the same rounds, tells how fast the machine was: on a busy one everything takes twice its time, and the ratio stays.
+The stage that holds suspected passages and compares them with near twins is told by itself, the engine's share in it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ KEYED, PASSAGES, CASES = (
     "Write outputs/All passages/Write/0",
     "Judge cases/Commit/Group/Write",
 )
+NEWS = "Compare twins/All news/Write"  # of suspected passages, of unmatched reads, of cases taken back
 
 NONE = Way(0, 0)
 
@@ -61,8 +63,9 @@ def _measure(settings: Settings, found: Traffic, repeats: int) -> Figures:
     runner = harness.RecordingRunner()
     job = harness.run(streamed.pipeline(settings, streamed.from_memory(found.encoded), runner), runner)
     intake, sessions = _with(job, "Decode and locate"), _with(job, "Measure and decide")
-    fines = [stage for stage in job if stage not in (intake, sessions) and len(stage.steps) > 1]
-    first = harness.replay(sessions, SESSIONS)
+    held = _with(job, "Hold")
+    fines = [stage for stage in job if stage not in (intake, sessions, held) and len(stage.steps) > 1]
+    first, let_go = harness.replay(sessions, SESSIONS), harness.replay(held, SESSIONS)
     idle = _idle(settings, found, sessions, first)
     pairs = [
         Pair("input", intake, _with(idle, "Session windows"), MESSAGES),
@@ -71,22 +74,27 @@ def _measure(settings: Settings, found: Traffic, repeats: int) -> Figures:
     rounds = [([_both(pair) for pair in pairs], _json_s(found)) for _ in range(repeats)]
     cpu = {pair.name: _cpu_us([of[number] for of, _ in rounds], sightings) for number, pair in enumerate(pairs)}
     fines_s = sum(harness.cpu_s([harness.replay(stage, MESSAGES) for _ in range(repeats)]) for stage in fines)
-    n_cases = first.out.get(CASES, NONE).elements
+    held_s = harness.cpu_s([harness.replay(held, SESSIONS) for _ in range(repeats)])
+    cases = let_go.out.get(CASES, NONE)
+    n_cases = cases.elements
     return {
         "sightings": sightings,
         "sessions": len(sessions.inputs[0].elements),
         "cases": n_cases,
         "cpu_us_per_sighting": cpu | {"all": {name: sum(one[name] for one in cpu.values()) for name in cpu["input"]}},
+        "comparing_us_per_sighting": held_s / sightings * 1e6,
         "cpu_us_per_case_after_commit": fines_s / n_cases * 1e6 if n_cases else None,
         "json_us_per_sighting": median(json_s for _, json_s in rounds) / sightings * 1e6,
-    } | _sizes(sessions, rounds[0][0][0][0], first, sightings)
+    } | _sizes(sessions, rounds[0][0][0][0], first, cases, sightings)
 
 
-def _sizes(sessions: Stage, intake: Replay, first: Replay, sightings: int) -> Figures:
+def _sizes(sessions: Stage, intake: Replay, first: Replay, cases: Way, sightings: int) -> Figures:
+    news = [way for name, way in first.out.items() if name.startswith(NEWS)]
     ways = {
         "sightings": intake.out[KEYED],
         "passages": first.out.get(PASSAGES, NONE),
-        "cases": first.out.get(CASES, NONE),
+        "news for twins": Way(sum(way.elements for way in news), sum(way.bytes for way in news)),
+        "cases": cases,
     }
     buffered = sessions.inputs[0].elements
     return {
@@ -143,6 +151,7 @@ def table(found: Figures, machine: Mapping[str, object]) -> str:
                 for name, one in cpu.items()
             ),
             f"goal: {GOAL_US:g} us of ours; json.loads takes {found['json_us_per_sighting']:.1f}"
+            + f"; comparing with near twins {found['comparing_us_per_sighting']:.1f}"
             + (f"; after its commit a case takes {after:.0f} us" if after else ""),
             "",
             LINE.format("shuffles, a sighting", "elements", "bytes", ""),

@@ -15,9 +15,9 @@ from typing import Any, TextIO
 from pipeline.enforcement.model import Case, Passage
 from pipeline.enforcement.records import Fine
 from pipeline.jobs import section_speed
-from pipeline.transforms import judge, pictures, sessions, sinks
+from pipeline.transforms import judge, pictures, sinks, twins
 
-MEASURED, KEPT, READ, COMMITTED = "measured", "kept", "read", "committed"
+COMPARED, KEPT, READ, COMMITTED = "compared", "kept", "read", "committed"
 
 
 class Stamps:
@@ -56,8 +56,8 @@ class Stamps:
 
 def look_into(stamps: Stamps) -> None:
     """Put the noting functions in place of the plain ones, for this process."""
-    plain: Any = sessions._MeasureAndRevise
-    plain.process = stamps.outputs(plain.process, MEASURED)
+    hold: Any = twins._Hold
+    hold._go_on = stamps.outputs(hold._go_on, COMPARED)
     keep: Any = pictures._Keep
     keep.process = stamps.outputs(keep.process, KEPT)
     judged: Any = judge._Judge

@@ -53,7 +53,7 @@ class Watch:
     def until_settled(self, truth: Iterable[TruthRecord]) -> list[str]:
         """Until nothing is missing and nothing changes, or the deadline; what is missing then."""
         published = Published.of(truth)
-        deadline_s = time.monotonic() + self.gap_s + SPARE_S
+        deadline_s = time.monotonic() + 2 * self.gap_s + SPARE_S
         lost, calm = ["nothing was counted"], 0
         while calm < CALM_COUNTS and time.monotonic() < deadline_s:
             before = self.stored

@@ -12,7 +12,20 @@ from typing import Any
 import msgspec
 from google.cloud.bigquery import SchemaField
 
-from pipeline.enforcement import alarms, decisions, early, intake, limits, lines, model, records, revisions, shares
+from pipeline.enforcement import (
+    alarms,
+    decisions,
+    early,
+    holding,
+    intake,
+    limits,
+    lines,
+    model,
+    records,
+    revisions,
+    shares,
+    twins,
+)
 from pipeline.warehouse import columns, tables
 
 MODULES = (
@@ -26,6 +39,8 @@ MODULES = (
     records,
     alarms,
     decisions,
+    twins,
+    holding,
 )  # whatever is stored, sent or kept as state is a record of these
 
 

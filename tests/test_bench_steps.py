@@ -100,6 +100,8 @@ def test_worker_costs_are_told(tmp_path, settings):
     cpu = told["cpu_us_per_sighting"]
     assert cpu["all"]["ours"] == pytest.approx(cpu["input"]["ours"] + cpu["sessions"]["ours"])
     assert cpu["input"]["ours"] == pytest.approx(cpu["input"]["job"] - cpu["input"]["nothing"])
+    assert told["cases"] > 0
+    assert told["comparing_us_per_sighting"] > 0
     assert told["shuffles"]["sightings"]["elements_per_sighting"] <= 1  # whatever the number of its sections
     assert "ours" in sdk.table(told, MACHINE)
 
@@ -189,8 +191,8 @@ def fine_of(revision=1):
 
 
 def test_gap_and_steps_make_up_the_whole_latency():
-    exit_s, gap_s = EXIT_US / 1e6, streaming.SESSION_GAP_S
-    at = {"measured": 1.0, "kept": 1.5, "read": 2.5, "committed": 2.75}
+    exit_s, gap_s = EXIT_US / 1e6, 2 * streaming.SESSION_GAP_S
+    at = {"compared": 1.0, "kept": 1.5, "read": 2.5, "committed": 2.75}
     stamps = {"p": {step: exit_s + gap_s + s for step, s in at.items()}}
     published = {("B", "V", EXIT_US): exit_s + 0.25}
     fined_s = exit_s + gap_s + 3.0
@@ -202,7 +204,7 @@ def test_gap_and_steps_make_up_the_whole_latency():
 
 def test_fine_whose_steps_were_not_seen_does_not_count():
     published = {("B", "V", EXIT_US): EXIT_US / 1e6}
-    assert latency.latencies([(fine_of(), 1.0)], {"p": {"measured": 1.0}}, published) == []
+    assert latency.latencies([(fine_of(), 1.0)], {"p": {"compared": 1.0}}, published) == []
 
 
 def test_percentiles_of_all_parts_are_told():
@@ -217,12 +219,12 @@ def test_percentiles_of_all_parts_are_told():
 def test_stamps_are_of_the_steps_that_a_case_passes():
     file = io.StringIO()
     stamps, found = stamped.Stamps(file), case()
-    outputs = list(stamps.outputs(lambda passage: [passage, "settled"], "measured")(found.passage))
+    outputs = list(stamps.outputs(lambda passage: [passage, "settled"], "compared")(found.passage))
     stamps.inputs(lambda _self, given: given, "read", 1)(None, found)
     assert outputs == [found.passage, "settled"]
     read = latency.read_stamps(file.getvalue().splitlines())
     assert read.keys() == {found.passage.passage_id}
-    assert read[found.passage.passage_id].keys() == {"measured", "read"}
+    assert read[found.passage.passage_id].keys() == {"compared", "read"}
 
 
 def test_sink_notes_when_each_sighting_was_published_first(monkeypatch):

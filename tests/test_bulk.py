@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.enforcement import alarms, applied_limit, bulk, passages, policy, records, trips
+from pipeline.enforcement import alarms, applied_limit, bulk, passages, policy, records, trips, twins
 from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.intake import Batch, Intake, Located
 from pipeline.enforcement.limits import Limits, Quarantine, Rule, SectionNotices, SignNotice
@@ -19,6 +19,7 @@ from pipeline.enforcement.records import PassageRecord
 from pipeline.enforcement.sections import Network, Section
 from pipeline.enforcement.shares import SHARES, share_out
 from pipeline.enforcement.times import rfc3339
+from pipeline.enforcement.twins import Unmatched
 
 T0_US = 1_776_000_000_000_000
 SECOND_US = 1_000_000
@@ -58,7 +59,7 @@ NOTICES = {
 ROADS = bulk.Roads(NETWORK, POLICIES, TOLERANCE_KMH, NOTICES)
 INTAKE = Intake(NETWORK)
 RULES = trips.Rules(POLICIES, GAP_US)
-Found = tuple[list[PassageRecord], list[Passage], list[Alarm]]
+Found = tuple[list[PassageRecord], list[Passage], list[Alarm], list[Unmatched]]
 
 
 def one_by_one(found: list[Located], pseudonyms: Pseudonyms) -> Found:
@@ -90,11 +91,13 @@ def one_by_one(found: list[Located], pseudonyms: Pseudonyms) -> Found:
             raised.extend(alarms.of_clone(pair, settled, pseudonyms) for pair in pairs)
     settled = [passage for passage in decided if not policy.is_suspected(passage)]
     suspected = [passage for passage in decided if policy.is_suspected(passage)]
-    return in_order(records.passage_records(settled, pseudonyms), suspected, raised)
+    return in_order(records.passage_records(settled, pseudonyms), suspected, raised, list(twins.unmatched(settled)))
 
 
-def in_order(settled: list[PassageRecord], suspected: list[Passage], raised: list[Alarm]) -> Found:
-    return sorted(settled, key=str), sorted(suspected, key=str), sorted(raised, key=str)
+def in_order(
+    settled: list[PassageRecord], suspected: list[Passage], raised: list[Alarm], unmatched: list[Unmatched]
+) -> Found:
+    return sorted(settled, key=str), sorted(suspected, key=str), sorted(raised, key=str), sorted(unmatched, key=str)
 
 
 def sessions_of(sightings: list[Sighting]) -> list[list[Sighting]]:
@@ -120,7 +123,7 @@ def line_of(located: Located) -> dict[str, object]:
     sighting, all_of_camera = located.sighting, SECTIONS_OF[located.sighting.camera_id or ""]
     told = {
         name: getattr(sighting, name)
-        for name in ("event_id", "vehicle_id", "camera_id", "plate_region", "vehicle_class")
+        for name in ("event_id", "vehicle_id", "camera_id", "plate", "plate_region", "vehicle_class")
     }
     told["radar_id"] = None if located.section_ids == all_of_camera else located.section_ids[0]
     return told | {"timestamp": rfc3339(sighting.time_us)}
@@ -136,7 +139,8 @@ def at_once(batches: list[Batch], pseudonyms: Pseudonyms = IN_CLEAR, gap_us: int
     found = [part for share in shares.values() for part in bulk.measure(ROADS, share, rules, pseudonyms)]
     settled = [record for part in found for record in part.settled]
     raised = [alarm for part in found for alarm in part.alarms]
-    return in_order(settled, [passage for part in found for passage in part.suspected], raised)
+    unmatched = [read for part in found for read in part.unmatched]
+    return in_order(settled, [passage for part in found for passage in part.suspected], raised, unmatched)
 
 
 def located(camera: str, at_s: float, vehicle_id: str = "A", **fields: object) -> Located:
@@ -160,7 +164,8 @@ def traffic(draw: st.DrawFn) -> list[Located]:
             fields = {
                 "timed": draw(st.sampled_from([True] * 9 + [False])),
                 "plate_region": draw(st.sampled_from([region] * 9 + ["US-NY"])),
-                "vehicle_class": draw(st.sampled_from([kind] * 9 + ["car"])),
+                "plate": draw(st.sampled_from([None, "HTT9066"])),
+                "vehicle_class": draw(st.sampled_from([kind] * 9 + ["car", "truck"])),
             }
             names = SECTIONS_OF[camera]
             of = draw(st.sampled_from([names] * 5 + [names[:1]]))
@@ -196,13 +201,13 @@ def test_passages_are_the_same_in_whatever_parts_they_are_measured(found):
 
 
 def test_no_sighting_gives_no_passage():
-    assert at_once([Batch(())]) == ([], [], [])
+    assert at_once([Batch(())]) == ([], [], [], [])
     assert list(bulk.measure(ROADS, [], RULES)) == []
 
 
 def test_sightings_that_count_for_no_section_give_no_passage():
     seen = located("G9", 0)
-    assert at_once([Batch((seen,))]) == at_once([of_lines([seen], IN_CLEAR)]) == ([], [], [])
+    assert at_once([Batch((seen,))]) == at_once([of_lines([seen], IN_CLEAR)]) == ([], [], [], [])
 
 
 def spans(*at_us: int, gap_us: int = 100) -> list[tuple[str, str]]:
@@ -244,8 +249,8 @@ def test_sessions_are_the_finest_cut_at_gaps(times, gap_us):
 @pytest.mark.parametrize("last", [1, 3, 10, 36.000001, 60])
 def test_speeds_are_the_same_to_the_last_bit(last):
     found = [located("G0", 0.1), located("G1", 0.1 + last), located("G2", 0.7 + last)]
-    settled, suspected, raised = at_once([of_lines(found, IN_CLEAR)])
-    assert (settled, suspected, raised) == one_by_one(found, IN_CLEAR)
+    settled, suspected, *others = at_once([of_lines(found, IN_CLEAR)])
+    assert (settled, suspected, *others) == one_by_one(found, IN_CLEAR)
     assert all(type(record.avg_speed) in (float, type(None)) for record in settled)
     assert all(type(passage.avg_speed_kmh) is float for passage in suspected)
 
@@ -253,7 +258,7 @@ def test_speeds_are_the_same_to_the_last_bit(last):
 @pytest.mark.parametrize(("at_s", "limit_kmh"), [(0, 40.0), (58, 70.0), (250, 70.0)])
 def test_limit_that_applies_is_that_of_the_time(at_s, limit_kmh):
     seen = [Located(located(camera, at_s + leg_s).sighting, ("signed",)) for camera, leg_s in (("G0", 0), ("G2", 20))]
-    _, (passage,), _ = at_once([of_lines(seen, IN_CLEAR)])
+    _, (passage,), *_ = at_once([of_lines(seen, IN_CLEAR)])
     assert passage.limit_kmh == limit_kmh
     assert (passage.limits is None) == (limit_kmh == 40.0), "nothing to tell where no notice says anything"
 
@@ -267,9 +272,9 @@ def test_plain_sessions_are_not_left_to_the_slow_way(monkeypatch):
 
 
 def test_sightings_of_clear_passages_are_not_read_again(monkeypatch):
-    seen = [located("G0", 0), located("G2", 59), located("G0", 0, "B")]
+    seen = [located("G0", 0), located("G2", 59), located("G1", 0, "B")]
     batch = of_lines([Located(one.sighting, ("chain",)) for one in seen], IN_CLEAR)
     monkeypatch.setattr(bulk.lines, "read", None)
-    settled, suspected, _ = at_once([batch])
+    settled, suspected, *_ = at_once([batch])
     assert {record.outcome for record in settled} == {"clear", "unmeasurable"}
     assert suspected == []

@@ -21,6 +21,8 @@ WRITTEN = {
     "fines_review": 1,
     "fines_withdrawn": 0,
     "alarms_clone": 0,
+    "alarms_near_twin": 0,
+    "alarms_possible_pair": 0,
 }
 
 

@@ -37,6 +37,11 @@ def recheck(parts):
     return packet.recheck(parts[packet.NAME], {name: data for name, data in parts.items() if name != packet.NAME})
 
 
+def of_classes(entry: str, leaving: str) -> tuple[Sighting, Sighting]:
+    one, other = reads()
+    return replace(one, vehicle_class=entry), replace(other, vehicle_class=leaving)
+
+
 def edited(found: Verdict, change) -> dict[str, bytes]:
     """The parts of a packet whose record somebody changed, and spelt as it must be."""
     parts = parts_of(found)
@@ -99,6 +104,7 @@ def test_pictures_are_named_by_their_end_and_kind():
         (verdict(read=None), Reason.OCR_FAILED),
         (verdict(reads(4_000_000)), Reason.IMPLAUSIBLE_SPEED),
         (verdict(reads(timed=False)), Reason.AMBIGUOUS_PAIRING),
+        (verdict(of_classes("car", "truck")), Reason.READS_CONTRADICT),
     ],
 )
 def test_case_for_a_person_is_computed_again_with_its_reason(found, reason):
@@ -111,9 +117,9 @@ def test_doubts_that_the_rest_of_the_session_gave_are_kept():
     fined = verdict()
     suspected = replace(fined.passage, outcome=None, reasons=(), ambiguous=True, revision=2)
     suspected = policy.decide(suspected, rules().policy)
-    suspected = replace(suspected, reasons=(*suspected.reasons, Reason.REVISED))
+    suspected = replace(suspected, reasons=(*suspected.reasons, Reason.REVISED, Reason.NEAR_TWIN))
     found = Verdict(*evidence.judge(Case(suspected, fined.pictures), SECTION), fined.pictures)
-    assert found.fine.reasons == (Reason.AMBIGUOUS_PAIRING, Reason.REVISED)
+    assert found.fine.reasons == (Reason.AMBIGUOUS_PAIRING, Reason.REVISED, Reason.NEAR_TWIN)
     assert recheck(parts_of(found)).fine == found.fine
 
 

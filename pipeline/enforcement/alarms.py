@@ -29,6 +29,12 @@ class Alarm(msgspec.Struct, frozen=True, gc=False):
 
     Of a clone: the two sightings, how far apart they lie in a straight line, the least speed in km/h that this takes,
     errors of places and clocks allowed for, and the passages that are for a person because of it.
+
+    Of a near twin: its sighting, then entry and exit of the suspected passage that it speaks against, the length, time
+    and lowest speed of that one, and both passages, that one first.
+
+    Of a possible pair: an entry and an exit, the length, time and lowest speed that they would be as one passage, and
+    the two passages that they are now.
     """
 
     alarm_id: str
@@ -59,6 +65,39 @@ def of_clone(pair: Pair, passages: Iterable[Passage], pseudonyms: Pseudonyms) ->
         (_seen_at(first), _seen_at(second)),
         tuple(sorted(doubted)),
     )
+
+
+def of_near_twin(twin: Sighting, twin_id: str, passage: Passage, pseudonyms: Pseudonyms) -> Alarm:
+    """The alarm for a near twin's sighting, of the passage twin_id, that speaks against a suspected passage."""
+    name = pseudonyms.of(twin.vehicle_id, twin.time_us)
+    return Alarm(
+        alarm_id(AlarmKind.NEAR_TWIN, passage.passage_id, _identity(twin), name),
+        AlarmKind.NEAR_TWIN,
+        name,
+        rfc3339(twin.time_us),
+        *_measured(passage),
+        tuple(_seen_at(one) for one in (twin, passage.entry, passage.exit) if one),
+        (passage.passage_id, twin_id),
+    )
+
+
+def of_possible_pair(entry_id: str, exit_id: str, passage: Passage, pseudonyms: Pseudonyms) -> Alarm:
+    """The alarm for an entry and an exit of near twins, each without the other end, that may be one passage."""
+    last = passage.exit or passage.entry
+    name = "" if last is None else pseudonyms.of(last.vehicle_id, last.time_us)
+    return Alarm(
+        alarm_id(AlarmKind.POSSIBLE_PAIR, entry_id, exit_id),
+        AlarmKind.POSSIBLE_PAIR,
+        name,
+        rfc3339(passage.last_us),
+        *_measured(passage),
+        tuple(_seen_at(one) for one in (passage.entry, passage.exit) if one),
+        (entry_id, exit_id),
+    )
+
+
+def _measured(passage: Passage) -> tuple[float, float, float]:
+    return passage.distance_m or 0.0, passage.travel_time_s or 0.0, passage.min_speed_kmh or 0.0
 
 
 def _identity(sighting: Sighting) -> str:

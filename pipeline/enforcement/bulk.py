@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.enforcement import alarms, applied_limit, lines, model, passages, policy, records, speed, trips
+from pipeline.enforcement import alarms, applied_limit, lines, model, passages, policy, records, speed, trips, twins
 from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.bulk_policy import Policies
 from pipeline.enforcement.limits import SectionNotices
@@ -70,11 +70,12 @@ class Roads:
 
 
 class Found(NamedTuple):
-    """What is settled about passages, the passages that are suspected, and what else a person should look at."""
+    """What is settled of passages, those that are suspected, what else a person should look at, and unmatched reads."""
 
     settled: list[PassageRecord]
     suspected: list[Passage]
     alarms: list[Alarm]
+    unmatched: list[twins.Unmatched]
 
 
 class _Seen(NamedTuple):
@@ -117,13 +118,13 @@ def measure(
         for part in _parts(which):
             found = measure_them(sessions.start[part], sessions.end[part] - 1)
             suspected += found.suspected
-            yield Found(found.settled, [], [])
+            yield Found(found.settled, [], [], found.unmatched)
     yield _together(rows, suspected, rules, pseudonyms)
 
 
 def _together(rows: Rows, suspected: Sequence[Passage], rules: trips.Rules, pseudonyms: Pseudonyms) -> Found:
     """The vehicles of which more must be known than each passage by itself: all that each of them did."""
-    found, by_vehicle = Found([], [], []), defaultdict[str, list[Passage]](list)
+    found, by_vehicle = Found([], [], [], []), defaultdict[str, list[Passage]](list)
     for passage in suspected:
         by_vehicle[passage.vehicle_id].append(passage)
     several = {vehicle_id for vehicle_id, own in by_vehicle.items() if len(own) > 1}
@@ -142,12 +143,12 @@ def _together(rows: Rows, suspected: Sequence[Passage], rules: trips.Rules, pseu
 
 
 def _parted(decided: Iterable[Passage], pseudonyms: Pseudonyms) -> Found:
-    """Decided passages: the records of those that are settled, and those that are suspected."""
+    """Decided passages: the records and unmatched reads of those that are settled, and those that are suspected."""
     settled: list[Passage] = []
     suspected: list[Passage] = []
     for passage in decided:
         (suspected if policy.is_suspected(passage) else settled).append(passage)
-    return Found(records.passage_records(settled, pseudonyms), suspected, [])
+    return Found(records.passage_records(settled, pseudonyms), suspected, [], list(twins.unmatched(settled)))
 
 
 def _parts(which: Truths) -> Iterator[Numbers]:
@@ -250,10 +251,15 @@ class _Measuring:
         """Plain sessions without entry, exit, or both."""
         from_entry = self._seen.camera[first] == 0
         to_exit = self._seen.camera[last] == self._roads.exit_number[self._seen.section[first]]
+        found = Found([], [], [], [])
         ends = zip(from_entry.tolist(), to_exit.tolist(), strict=True)
-        return Found(
-            [self._half(one, *held) for one, held in zip(self._identified(first, last), ends, strict=True)], [], []
-        )
+        for session, (entered, left) in zip(self._identified(first, last), ends, strict=True):
+            found.settled.append(self._half(session, entered, left))
+            if entered != left:
+                read = self._rows.sighting(session.first if entered else session.last)
+                section_id = self._roads.sections[session.section].section_id
+                found.unmatched.extend(twins.matchable(twins.Unmatched(session.passage_id, section_id, read, entered)))
+        return found
 
     def other(self, first: Numbers, last: Numbers) -> Found:
         """Sessions that are looked at one by one."""

@@ -33,13 +33,13 @@ def picture_of(sighting: Sighting) -> Picture:
     """The picture of a sighting before it is kept: what its camera read."""
     return Picture(
         camera_id=sighting.camera_id,
-        claimed=_claim(sighting),
+        claimed=claimed_plate(sighting),
         region=sighting.plate_region,
         claimed_confidence=sighting.plate_confidence,
     )
 
 
-def _claim(sighting: Sighting) -> str | None:
+def claimed_plate(sighting: Sighting) -> str | None:
     """The plate that the camera read, or the vehicle's identity where that is a plate; None if neither says one."""
     if sighting.plate and plates.normalise(sighting.plate):
         return sighting.plate

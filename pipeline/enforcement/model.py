@@ -58,6 +58,8 @@ class AlarmKind(StrEnum):
     """What an alarm is about."""
 
     CLONE = "clone"
+    NEAR_TWIN = "near_twin"
+    POSSIBLE_PAIR = "possible_pair"
 
 
 class Decision(StrEnum):
@@ -108,6 +110,8 @@ class Reason(StrEnum):
     REJECTED_BY_PERSON = "rejected_by_a_person"
     PACKET_MISSING = "packet_missing"
     ERRORS_UNDECLARED = "errors_not_declared"
+    READS_CONTRADICT = "entry_and_exit_contradict"
+    NEAR_TWIN = "near_twin_plate_in_the_section"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

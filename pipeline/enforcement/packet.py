@@ -5,8 +5,8 @@ asks, what the words on the pictures say of the plate, and with all that the mes
 The same code computes it, so numbers must be equal; those of a camera section, which are sums, products and quotients
 alone, are so in every bit on any machine. Some things are taken as they are told, since the rest of the session is not
 in the packet: the passage's id, which is made of a pseudonym; that a pairing was in doubt, that the plate was seen at
-two places, that the case was revised; what else of the trip it stands for. A doubt can only keep a verdict from being a
-fine, and what it stands for is not fined.
+two places or a near twin of it in the section, that the case was revised; what else of the trip it stands for. A doubt
+can only keep a verdict from being a fine, and what it stands for is not fined.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pipeline.enforcement.times import rfc3339
 
 WHAT, FORMAT = "section speed packet", 1
 NAME, HTML, PDF = "case.json", "sheet.html", "sheet.pdf"
-OF_OTHER_SIGHTINGS = (Reason.SEEN_ELSEWHERE, Reason.REVISED)  # in the order in which they are found
+OF_OTHER_SIGHTINGS = (Reason.SEEN_ELSEWHERE, Reason.REVISED, Reason.NEAR_TWIN)  # in the order in which they are found
 SAME = 1e-12  # of a number: some thousand times its last bit
 _OF_READS = ("entry", "exit", "points")  # what of a passage is in the reads
 _PNG = b"\x89PNG"

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import replace
 
+from pipeline.enforcement.contradictions import contradict
 from pipeline.enforcement.model import Basis, Outcome, Passage, Reason
 
 Speed = TypeVar("Speed", float, npt.NDArray[np.float64])
@@ -164,6 +165,8 @@ def _doubts(passage: Passage, policy: Policy) -> Iterable[Reason]:
     yield from passage.reasons
     if passage.ambiguous:
         yield Reason.AMBIGUOUS_PAIRING
+    if contradict(passage.entry, passage.exit):
+        yield Reason.READS_CONTRADICT
     if passage.avg_speed_kmh is not None and passage.avg_speed_kmh > IMPLAUSIBLE_KMH:
         yield Reason.IMPLAUSIBLE_SPEED
     if passage.basis is Basis.POINT_SPEEDS and not policy.fines_point_speeds:

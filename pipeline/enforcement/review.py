@@ -46,6 +46,8 @@ _REASONS: Mapping[Needs, tuple[Reason, ...]] = {
         Reason.REVISED,
         Reason.PLATE_DISAGREES,
         Reason.PLATES_DIFFER,
+        Reason.READS_CONTRADICT,
+        Reason.NEAR_TWIN,
     ),
     # Cameras that saw two vehicles, plates of two states among them, or a plate that two vehicles carry; an end without
     # a proof of its own; a measurement that does not count, a clock or a limit in doubt; a case that is closed, or

@@ -48,6 +48,8 @@ REASONS: Mapping[Reason, str] = {
     Reason.REJECTED_BY_PERSON: "a person looked at the case and rejected it",
     Reason.ERRORS_UNDECLARED: "nobody has declared by how much the radar's readings may be wrong",
     Reason.PACKET_MISSING: "its packet of evidence could not be written, and no fine goes out without one",
+    Reason.READS_CONTRADICT: "its cameras saw vehicles of different class, colour or make at entry and exit",
+    Reason.NEAR_TWIN: "a plate easily taken for this one was seen at the same time, at one end of the section alone",
 }
 
 

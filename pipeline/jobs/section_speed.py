@@ -1,8 +1,8 @@
 """Section speed: sightings in, fines out. The whole graph.
 
-messages ─▶ decode ─▶ sessions by vehicle ─▶ measure ─▶ pictures ─▶ plates ─▶ judge ─▶ commit ─▶ seal ─▶ commit
-              │                                 │                                                         │
-           rejected                    clear, unmeasurable                                          fines, reviews
+messages ─▶ decode ─▶ sessions by vehicle ─▶ measure ─▶ compare ─▶ pictures ─▶ plates ─▶ judge ─▶ commit ─▶ seal
+              │                                 │                                                          │
+           rejected                    clear, unmeasurable                                           fines, reviews
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pipeline.transforms.packets import SealWithdrawals
 from pipeline.transforms.pictures import KeepPictures, ReadPlates
 from pipeline.transforms.sessions import GroupSessions, MeasurePassages
 from pipeline.transforms.sources import ReadMessages
+from pipeline.transforms.twins import CompareTwins
 
 
 def build(pipeline: beam.Pipeline, settings: Settings) -> Outputs:
@@ -34,7 +35,8 @@ def build(pipeline: beam.Pipeline, settings: Settings) -> Outputs:
     measured = (
         decoded.located | "Group sessions" >> GroupSessions(settings) | "Measure passages" >> MeasurePassages(settings)
     )
-    cases = measured.suspected | "Keep pictures" >> KeepPictures(settings.evidence_bucket, settings.cars_api)
+    compared = measured | "Compare twins" >> CompareTwins(settings)
+    cases = compared.suspected | "Keep pictures" >> KeepPictures(settings.evidence_bucket, settings.cars_api)
     if settings.read_plates:
         cases = cases | "Read plates" >> ReadPlates()
     judged = cases | "Judge cases" >> Judge(settings)
@@ -43,11 +45,12 @@ def build(pipeline: beam.Pipeline, settings: Settings) -> Outputs:
         | "Commit withdrawals" >> Commit(attrgetter("passage_id"))
         | "Seal withdrawals" >> SealWithdrawals(settings)
     )
+    alarms = (measured.alarms, compared.alarms) | "All alarms raised" >> beam.Flatten()
     outputs = Outputs(
         sightings=(decoded.located,),
         passages=(measured.settled, judged.passages),
         fines=(judged.fines, withdrawn),
-        alarms=(measured.alarms | "Commit alarms" >> Commit(attrgetter("alarm_id")),),
+        alarms=(alarms | "Commit alarms" >> Commit(attrgetter("alarm_id")),),
         rejected=(decoded.rejected,),
     )
     _ = outputs | "Write outputs" >> WriteOutputs(settings)

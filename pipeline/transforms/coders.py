@@ -8,7 +8,7 @@ import apache_beam as beam
 import msgspec
 from apache_beam.coders.coder_impl import CallbackCoderImpl, CoderImpl
 
-from pipeline.enforcement import alarms, early, intake, model, records, revisions, shares
+from pipeline.enforcement import alarms, early, holding, intake, model, records, revisions, shares, twins
 
 
 class StructCoder(beam.coders.Coder):
@@ -65,6 +65,8 @@ RECORD_TYPES = (
     shares.Share,
     revisions.Change,
     early.Look,
+    twins.UnmatchedReads,
+    holding.News,
     records.SightingRecord,
     records.PassageRecord,
     records.PassageRecords,

@@ -14,7 +14,7 @@ from apache_beam.utils.timestamp import Duration, Timestamp
 from apache_beam.utils.windowed_value import PaneInfo, PaneInfoTiming, WindowedValue
 
 from pipeline import notices, secret
-from pipeline.enforcement import alarms, applied_limit, bulk, early, evidence, passages, policy, revisions, trips
+from pipeline.enforcement import alarms, applied_limit, bulk, early, evidence, passages, policy, revisions, trips, twins
 from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.early import Look
 from pipeline.enforcement.intake import Batch
@@ -24,6 +24,7 @@ from pipeline.enforcement.privacy import IN_CLEAR
 from pipeline.enforcement.records import Fine, PassageRecords
 from pipeline.enforcement.revisions import Change, History
 from pipeline.enforcement.shares import Share
+from pipeline.enforcement.twins import UnmatchedReads
 from pipeline.options import Settings
 from pipeline.transforms.coders import StructCoder
 from pipeline.transforms.sharing import ShareOut
@@ -103,10 +104,11 @@ def look(session: OfVehicle, pane: PaneInfo = beam.DoFn.PaneInfoParam) -> Iterat
 
 
 class Measured(NamedTuple):
-    """Passages whose pictures are needed, passages that are decided, the messages that take cases back, and what else
-    a person should look at."""
+    """Passages that are suspected, the reads of those that were seen at one end only, passages that are decided, the
+    messages that take cases back, and what else a person should look at."""
 
     suspected: beam.PCollection[Passage]
+    unmatched: beam.PCollection[UnmatchedReads]
     settled: beam.PCollection[Passages | PassageRecords]
     withdrawn: beam.PCollection[Fine]
     alarms: beam.PCollection[Alarm]
@@ -129,11 +131,12 @@ class MeasurePassages(beam.PTransform):
     def expand(self, sessions: beam.PCollection[OfVehicle | LookAt | Shared]) -> Measured:
         """One step, since an engine's work for each element costs more than the measurement."""
         ways = sessions | "Measure and decide" >> beam.ParDo(self._measure).with_outputs(
-            "settled", "withdrawn", "alarms", main="suspected"
+            "unmatched", "settled", "withdrawn", "alarms", main="suspected"
         )
         ways.suspected.element_type, ways.withdrawn.element_type = Passage, Fine
+        ways.unmatched.element_type = UnmatchedReads
         ways.settled.element_type, ways.alarms.element_type = self._settled, Alarm
-        return Measured(ways.suspected, ways.settled, ways.withdrawn, ways.alarms)
+        return Measured(ways.suspected, ways.unmatched, ways.settled, ways.withdrawn, ways.alarms)
 
 
 class Measure:
@@ -222,6 +225,8 @@ class _MeasureOnce(beam.DoFn):
             self._counters.count(record.outcome for record in found.settled)
             self._counters.count(passage.outcome for passage in found.suspected)
             yield TaggedOutput("settled", PassageRecords(found.settled))
+            if found.unmatched:
+                yield TaggedOutput("unmatched", UnmatchedReads(tuple(found.unmatched)))
             yield from (TaggedOutput("alarms", alarm) for alarm in found.alarms)
             yield from found.suspected
 
@@ -277,6 +282,8 @@ class _MeasureAndRevise(beam.DoFn):
     def _ways(self, changes: Sequence[Change]) -> Iterator[Passage | TaggedOutput]:
         """Where each of them goes."""
         self._changes += changes
+        if reads := tuple(twins.unmatched(change.passage for change in changes)):
+            yield TaggedOutput("unmatched", UnmatchedReads(reads))
         for change in changes:
             if change.withdraws:
                 yield TaggedOutput("withdrawn", self._measure.withdrawal(change.passage))

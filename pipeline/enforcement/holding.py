@@ -1,0 +1,139 @@
+"""Suspected passages held back until the near twins that may speak against them have come out.
+
+An unmatched read comes out when its vehicle has been unseen for a session gap. One that may concern a passage lies at
+most a gap after it, so once two gaps have passed all have come out, but for those of vehicles that are still driving on
+other sections: what comes later than that changes no case any more, and is an alarm. An alarm is also what names the
+twin, whenever it came. Where violations are passed on as soon as the exit is seen nothing is held: what has come out by
+then counts, and what comes later is an alarm.
+
+Nothing that was taken back goes out. Revisions of a passage and withdrawals of its case come this way too, in whatever
+order: of each passage the highest revision counts that was heard of. A case that is held when its withdrawal comes is
+dropped, and one whose withdrawal came first is never held; the passage is told by the revision that took it back.
+Unmatched reads are not taken back: one that a late sighting has matched since still sends a case to a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from pipeline.enforcement import twins
+from pipeline.enforcement.alarms import Alarm
+from pipeline.enforcement.model import Passage
+from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
+from pipeline.enforcement.twins import Reads, Rules, Unmatched
+
+
+class TakenBack(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A case that was taken back, by this revision of its passage."""
+
+    passage_id: str
+    revision: int
+
+
+class News(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What is heard of a stretch: a suspected passage, unmatched reads, or a case that was taken back."""
+
+    suspected: Passage | None = None
+    reads: tuple[Unmatched, ...] = ()
+    taken_back: TakenBack | None = None
+
+
+class Suspicion(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A suspected passage in its highest revision, and whether it is still held."""
+
+    passage: Passage
+    held: bool
+
+
+class Watch(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What is known of a stretch, each thing in the order in which it came; until_us: nothing new comes after that."""
+
+    suspicions: tuple[Suspicion, ...] = ()
+    reads: tuple[Unmatched, ...] = ()
+    taken_back: tuple[TakenBack, ...] = ()
+    until_us: int = 0
+
+
+class Step(NamedTuple):
+    """What is known after something was heard or time has passed, what goes on, and how many revisions were dropped."""
+
+    watch: Watch
+    suspected: Sequence[Passage] = ()
+    alarms: Sequence[Alarm] = ()
+    dropped: int = 0
+
+
+def hear(watch: Watch, stretch: str, news: News, rules: Rules, pseudonyms: Pseudonyms = IN_CLEAR) -> Step:
+    """Take one thing in. News that is repeated changes nothing."""
+    if news.suspected is not None:
+        return _suspect(watch, news.suspected)
+    if news.taken_back is not None:
+        return _take_back(watch, news.taken_back)
+    alarms: list[Alarm] = []
+    for read in news.reads:
+        if read not in watch.reads:
+            watch, _, raised, _ = _hear_read(watch, stretch, read, rules, pseudonyms)
+            alarms += raised
+    return Step(watch, alarms=alarms)
+
+
+def _hear_read(watch: Watch, stretch: str, read: Unmatched, rules: Rules, pseudonyms: Pseudonyms) -> Step:
+    others = [known for known in watch.reads if known.passage_id != read.passage_id]
+    gone = [suspicion.passage for suspicion in watch.suspicions if not suspicion.held]
+    too_late = twins.compare(gone, Reads([read]), rules, pseudonyms).alarms if gone else []
+    opposite = [one for one in others if one.at_entry != read.at_entry and twins.near_twins(one.read, read.read)]
+    offered = twins.pairs(stretch, Reads([read, *opposite]), rules, pseudonyms) if opposite else ()
+    return Step(replace(watch, reads=(*others, read)), alarms=[*too_late, *offered])
+
+
+def _suspect(watch: Watch, passage: Passage) -> Step:
+    known = [one.passage.revision for one in watch.suspicions if one.passage.passage_id == passage.passage_id]
+    known += [one.revision for one in watch.taken_back if one.passage_id == passage.passage_id]
+    if max(known, default=0) >= passage.revision:
+        return Step(watch, dropped=1)
+    others, dropped = _without(watch, passage.passage_id, passage.revision)
+    return Step(replace(watch, suspicions=(*others, Suspicion(passage, held=True))), dropped=dropped)
+
+
+def _take_back(watch: Watch, back: TakenBack) -> Step:
+    others, dropped = _without(watch, back.passage_id, back.revision + 1)
+    known = [one for one in watch.taken_back if one.passage_id != back.passage_id or one.revision > back.revision]
+    return Step(replace(watch, suspicions=others, taken_back=(*known, back)), dropped=dropped)
+
+
+def _without(watch: Watch, passage_id: str, before_revision: int) -> tuple[tuple[Suspicion, ...], int]:
+    """The suspicions without earlier revisions of a passage, and how many of these had not gone out."""
+    overtaken = [
+        one
+        for one in watch.suspicions
+        if one.passage.passage_id == passage_id and one.passage.revision < before_revision
+    ]
+    others = tuple(one for one in watch.suspicions if one not in overtaken)
+    return others, sum(one.held for one in overtaken)
+
+
+def release(watch: Watch, now_us: int, rules: Rules, pseudonyms: Pseudonyms = IN_CLEAR) -> Step:
+    """Let go what has been held long enough; now_us: everything up to then has been heard."""
+    due = [one.passage for one in watch.suspicions if one.held and due_us(one.passage, rules) <= now_us]
+    if not due:
+        return Step(watch)
+    found = twins.compare(due, Reads(watch.reads), rules, pseudonyms)
+    gone = {passage.passage_id for passage in due}
+    suspicions = tuple(replace(one, held=False) if one.passage.passage_id in gone else one for one in watch.suspicions)
+    return Step(replace(watch, suspicions=suspicions), found.suspected, found.alarms)
+
+
+def due_us(passage: Passage, rules: Rules) -> int:
+    """Until when a passage is held; 0: not at all, since it can have no near twin, or is one that waits for nothing."""
+    waits = twins.may_have_twins(passage) and passage.section_id not in rules.early_sections
+    return passage.last_us + 2 * rules.gap_us if waits else 0
+
+
+def next_us(watch: Watch, rules: Rules) -> int:
+    """When to look again: the next is to be let go, or else all is to be forgotten. What is held is never forgotten."""
+    held = (due_us(one.passage, rules) for one in watch.suspicions if one.held)
+    return min(held, default=watch.until_us)

@@ -1,0 +1,186 @@
+"""Compare what is suspected with near twins that were seen in the same section at the same time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms import userstate
+from apache_beam.utils.timestamp import Timestamp
+from msgspec.structs import replace
+
+from pipeline import notices, secret
+from pipeline.enforcement import holding, twins
+from pipeline.enforcement.alarms import Alarm
+from pipeline.enforcement.holding import News, Step, TakenBack, Watch
+from pipeline.enforcement.model import Passage
+from pipeline.enforcement.privacy import IN_CLEAR
+from pipeline.enforcement.records import Fine
+from pipeline.enforcement.times import parse_rfc3339_us
+from pipeline.enforcement.twins import Reads, Rules, Unmatched, UnmatchedReads
+from pipeline.options import Settings
+from pipeline.transforms.coders import StructCoder
+from pipeline.transforms.sessions import Measured
+
+OfStretch = tuple[str, News]  # section and stretch
+TIMER_STEP_US = 1000  # engines keep a timer's time in milliseconds, rounded down: a due time between two never comes
+
+
+class Compared(NamedTuple):
+    """Passages whose pictures are needed, and what else a person should look at."""
+
+    suspected: beam.PCollection[Passage]
+    alarms: beam.PCollection[Alarm]
+
+
+class CompareTwins(beam.PTransform):
+    """A suspected passage goes on as it is, or for a person if a near twin speaks against it.
+
+    Bounded input is compared once all of it is there. Of unbounded input a suspected passage is held until its twins
+    have come out, and does not go on if it is taken back meanwhile; in a section that decides early it is not held.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings, self._compare = settings, Compare(settings)
+
+    def expand(self, measured: Measured) -> Compared:
+        """What is heard of each stretch of each section, looked at together."""
+        heard = (
+            measured.suspected
+            | "Key suspected" >> beam.Map(self._compare.by_first_sighting).with_output_types(OfStretch),
+            measured.unmatched
+            | "Key unmatched" >> beam.FlatMap(self._compare.by_stretches).with_output_types(OfStretch),
+            measured.withdrawn | "Key withdrawn" >> beam.Map(self._compare.by_entry_time).with_output_types(OfStretch),
+        )
+        news = heard | "All news" >> beam.Flatten()
+        if self._settings.streaming:
+            remember_s = self._settings.allowed_lateness_s + self._settings.session_gap_s
+            ways = news | "Hold" >> beam.ParDo(_Hold(self._compare, remember_s)).with_outputs(
+                "alarms", main="suspected"
+            )
+        else:
+            grouped = news | "Group" >> beam.GroupByKey()
+            ways = grouped | "Compare" >> beam.ParDo(_CompareOnce(self._compare)).with_outputs(
+                "alarms", main="suspected"
+            )
+        ways.suspected.element_type, ways.alarms.element_type = Passage, Alarm
+        return Compared(ways.suspected, ways.alarms)
+
+
+class Compare:
+    """The rules, and pseudonyms for alarms."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._rules = Rules(
+            settings.network.sections,
+            settings.policies,
+            round(settings.session_gap_s * 1_000_000),
+            settings.tolerance_kmh,
+            twins.STRETCH_US if settings.streaming else twins.STRETCH_OF_FILES_US,
+            settings.early_sections,
+        )
+        self._secret_source, self._notices = settings.privacy_secret, settings.notices
+        self.pseudonyms = IN_CLEAR
+
+    def setup(self) -> None:
+        """Read the secret, where it is used: it is no part of the graph. And follow the notices."""
+        self.pseudonyms = secret.pseudonyms(self._secret_source)
+        self._following = notices.follow(self._notices)
+
+    @property
+    def rules(self) -> Rules:
+        """The rules with the notices as they are now."""
+        return self._rules._replace(notices=self._following.by_section())
+
+    def by_first_sighting(self, passage: Passage) -> OfStretch:
+        """Keyed by what its id is made of, so that all its revisions meet."""
+        return twins.stretch_of(passage.section_id, passage.first_us, self._rules), News(suspected=passage)
+
+    def by_entry_time(self, withdrawal: Fine) -> OfStretch:
+        """Keyed as the passage whose case is taken back."""
+        first_us = parse_rfc3339_us(withdrawal.entry_time)
+        news = News(taken_back=TakenBack(withdrawal.passage_id, withdrawal.revision))
+        return twins.stretch_of(withdrawal.radar_id, first_us, self._rules), news
+
+    def by_stretches(self, unmatched: UnmatchedReads) -> Iterator[OfStretch]:
+        """Each read in each stretch of which a passage may need it."""
+        found = defaultdict[str, list[Unmatched]](list)
+        for read in unmatched.reads:
+            for stretch in twins.stretches_of(read, self._rules):
+                found[stretch].append(read)
+        return ((stretch, News(reads=tuple(reads))) for stretch, reads in found.items())
+
+
+class _CompareOnce(beam.DoFn):
+    """All of a stretch is there. Nothing of bounded input is taken back."""
+
+    def __init__(self, compare: Compare) -> None:
+        self._compare = compare
+
+    def setup(self) -> None:
+        self._compare.setup()
+
+    def process(self, element: tuple[str, Iterable[News]]) -> Iterator[Passage | TaggedOutput]:
+        stretch, heard = element[0], list(element[1])
+        suspected = [news.suspected for news in heard if news.suspected]
+        reads = Reads(read for news in heard for read in news.reads)
+        rules, pseudonyms = self._compare.rules, self._compare.pseudonyms
+        found = twins.compare(suspected, reads, rules, pseudonyms)
+        yield from found.suspected
+        yield from (TaggedOutput("alarms", alarm) for alarm in found.alarms)
+        yield from (TaggedOutput("alarms", alarm) for alarm in twins.pairs(stretch, reads, rules, pseudonyms))
+
+
+class _Hold(beam.DoFn):
+    """Holds what is suspected until the watermark has passed all that may speak against it."""
+
+    WATCH = userstate.ReadModifyWriteStateSpec("watch", StructCoder(Watch))
+    LOOK = userstate.TimerSpec("look", beam.TimeDomain.WATERMARK)
+
+    def __init__(self, compare: Compare, remember_s: float) -> None:
+        self._compare, self._remember_us = compare, round(remember_s * 1_000_000)
+        self._dropped = Metrics.counter("suspected", "revised_while_held")
+
+    def setup(self) -> None:
+        self._compare.setup()
+
+    def process(
+        self,
+        element: OfStretch,
+        at: Timestamp = beam.DoFn.TimestampParam,
+        state: Any = beam.DoFn.StateParam(WATCH),  # noqa: ANN401, B008
+        look: Any = beam.DoFn.TimerParam(LOOK),  # noqa: ANN401, B008
+    ) -> Iterator[Passage | TaggedOutput]:
+        stretch, news = element
+        watch = state.read() or Watch()
+        heard = holding.hear(watch, stretch, news, self._compare.rules, self._compare.pseudonyms)
+        self._dropped.inc(heard.dropped)
+        until_us = max(watch.until_us, at.micros + self._remember_us)
+        yield from self._go_on(heard._replace(watch=replace(heard.watch, until_us=until_us)), 0, state, look)
+
+    @userstate.on_timer(LOOK)
+    def look_again(
+        self,
+        at: Timestamp = beam.DoFn.TimestampParam,
+        state: Any = beam.DoFn.StateParam(WATCH),  # noqa: ANN401, B008
+        look: Any = beam.DoFn.TimerParam(LOOK),  # noqa: ANN401, B008
+    ) -> Iterator[Passage | TaggedOutput]:
+        yield from self._go_on(Step(state.read() or Watch()), at.micros, state, look)
+
+    def _go_on(self, heard: Step, now_us: int, state: Any, look: Any) -> Iterator[Passage | TaggedOutput]:  # noqa: ANN401
+        """Let go what is due, and look again when the next thing is, or forget all."""
+        rules = self._compare.rules
+        released = holding.release(heard.watch, now_us, rules, self._compare.pseudonyms)
+        next_us = holding.next_us(released.watch, rules)
+        if next_us <= now_us:
+            state.clear()
+        else:
+            state.write(released.watch)
+            look.set(Timestamp(micros=-(-next_us // TIMER_STEP_US) * TIMER_STEP_US))
+        yield from (TaggedOutput("alarms", alarm) for alarm in (*heard.alarms, *released.alarms))
+        yield from released.suspected
