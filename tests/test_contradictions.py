@@ -64,10 +64,8 @@ def test_other_fields_that_are_no_json_do_not_hide_it():
 
 
 def suspected(leaving: Sighting) -> Passage:
-    return policy.decide(
-        Passage("p", "s", "V", 40.0, 0, 1, 2, min_speed_kmh=60.0, entry=of(vehicle_class="car"), exit=leaving),
-        Policy("plain"),
-    )
+    measured = Passage("p", "s", "V", 40.0, 0, 1, 2, avg_speed_kmh=61.0, min_speed_kmh=60.0)
+    return policy.decide(replace(measured, entry=of(vehicle_class="car"), exit=leaving), Policy("plain"))
 
 
 def test_contradiction_sends_what_is_suspected_to_a_person():
