@@ -7,6 +7,8 @@ UV_VERSION = 0.13.9
 VENV = .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/installed
+# Where it is set, each of the many processes would compile all of Beam anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 # What goes into the image: for its Python and its system, with hashes, in the versions of requirements.txt.
 LOCK_FOR_IMAGE = $(BIN)/uv pip compile --constraint requirements.txt --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	--generate-hashes --no-header --no-annotate --quiet --output-file

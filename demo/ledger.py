@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import msgspec
 
 from demo.warehouse import Stored
-from generator.score import FineMessage, Score, score
+from generator.score import AlarmMessage, FineMessage, Score, score
 from generator.truth import TruthRecord, TruthSummary
 from pipeline.enforcement.model import Status
 from pipeline.enforcement.records import Fine
@@ -65,6 +65,7 @@ class Summary:
     missed: int
     unprovable: int
     same_trip: int
+    offered: int
     seconds_to_services_up: float
     seconds_to_first_fine: float | None
     seconds: float
@@ -131,9 +132,9 @@ def _missing(published: Published, stored: Stored, undecided: int, received: Seq
             yield f"{status}: {passages} passages, {fines} fines stored, {published_fines} received from the topic"
 
 
-def scored(truth: Iterable[TruthRecord], fines: Iterable[Fine]) -> Score:
-    """The fines compared with the truth."""
-    return score(truth, [_scorable(fine) for fine in fines])
+def scored(truth: Iterable[TruthRecord], fines: Iterable[Fine], alarms: Iterable[AlarmMessage] = ()) -> Score:
+    """The fines and the possible pairs compared with the truth."""
+    return score(truth, [_scorable(fine) for fine in fines], alarms)
 
 
 def _scorable(fine: Fine) -> FineMessage:
@@ -173,6 +174,7 @@ def summarise(
         missed=result.missed,
         unprovable=result.unprovable,
         same_trip=result.same_trip,
+        offered=result.offered,
         seconds_to_services_up=round(times.services_up, 1),
         seconds_to_first_fine=None if times.first_fine is None else round(times.first_fine, 1),
         seconds=round(times.total, 1),

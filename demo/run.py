@@ -150,7 +150,7 @@ def _conclude(
 ) -> tuple[Summary, Score]:
     received = watch.inbox.received
     out.fines.write_bytes(msgspec.json.Encoder().encode_lines(received))
-    result = ledger.scored(truth, received)
+    result = ledger.scored(truth, received, watch.warehouse.alarms())
     published = Published.of(truth)
     summary = ledger.summarise(plan.seed, published, watch.stored, latest(received), result, times, lost)
     text = json.dumps(summary.as_json(), indent=2, ensure_ascii=False)
@@ -176,8 +176,8 @@ def _tell(summary: Summary, result: Score, out: Folder, screen: Screen) -> None:
     screen.item(
         "score",
         f"{summary.right} right, {summary.wrong} wrong, {summary.missed} missed, "
-        f"{summary.unprovable} not provable, {summary.same_trip} of the same trip, {summary.reviews} for a person; "
-        f"{summary.violations} true violations",
+        f"{summary.unprovable} not provable, {summary.same_trip} of the same trip, {summary.reviews} for a person, "
+        f"{summary.offered} offered as a pair; {summary.violations} true violations",
     )
     for finding in (*result.of(Verdict.WRONG), *result.of(Verdict.MISSED), *result.of(Verdict.UNPROVABLE)):
         screen.item("", f"{finding.verdict}: {finding.vehicle_id} in {finding.section_id}: {finding.explanation}")

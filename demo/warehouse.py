@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from generator.score import AlarmMessage
 from pipeline import endpoints
 
 QUERY_TIMEOUT_S = 20.0
@@ -44,6 +47,7 @@ WHERE NOT EXISTS (
     AND seen.seen <= TIMESTAMP_ADD(passages.exit_time, INTERVAL {gap_s} SECOND)
 )
 """
+_ALARMS = "SELECT kind, seen FROM `{dataset}.alarms`"
 _PASSAGES = "SELECT section_id, avg_speed, outcome FROM `{dataset}.latest_passages` WHERE avg_speed IS NOT NULL"
 _REJECTED = "SELECT stage, reason, field, error, payload FROM `{dataset}.rejected` ORDER BY received_at"
 
@@ -105,6 +109,10 @@ class Warehouse:
     def rejected(self) -> list[RejectedObject]:
         """Everything that was rejected, in order of arrival."""
         return [RejectedObject(*row.values()) for row in self._rows(_REJECTED)]
+
+    def alarms(self) -> list[AlarmMessage]:
+        """Every alarm."""
+        return [msgspec.convert(row, AlarmMessage) for row in self._rows(_ALARMS)]
 
     def _rows(self, sql: str) -> list[Mapping[str, Any]]:
         limits = {"api_timeout": QUERY_TIMEOUT_S, "wait_timeout": QUERY_TIMEOUT_S, "retry": None, "job_retry": None}
