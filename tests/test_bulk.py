@@ -91,7 +91,7 @@ def one_by_one(found: list[Located], pseudonyms: Pseudonyms) -> Found:
             raised.extend(alarms.of_clone(pair, settled, pseudonyms) for pair in pairs)
     settled = [passage for passage in decided if not policy.is_suspected(passage)]
     suspected = [passage for passage in decided if policy.is_suspected(passage)]
-    return in_order(records.passage_records(settled, pseudonyms), suspected, raised, list(twins.unmatched(settled)))
+    return in_order(records.passage_records(settled, pseudonyms), suspected, raised, list(twins.unmatched(decided)))
 
 
 def in_order(

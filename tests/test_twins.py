@@ -200,7 +200,7 @@ def test_index_and_stretches_find_what_looking_at_all_finds(suspected, reads):
         for stretch, (_, own) in by_stretch.items()
         for alarm in twins.pairs(stretch, Reads(own), RULES)
     ]
-    unique = list({read.passage_id: read for read in reads}.values())
+    unique = list({twins.key_of(read): read for read in reads}.values())
     assert sum(len(part.suspected) for part in found) == len(suspected)
     assert sorted(speaking) == sorted((case.passage_id, read.passage_id) for case, read in against(suspected, unique))
     assert doubted == {case.passage_id for case, _ in against(suspected, unique)}
@@ -230,3 +230,78 @@ def test_outcome_is_not_decided_here():
     (found,), _ = twins.compare([fast(0)], Reads([half(seen(1, 25, "HTT9067"))]), RULES)
     assert found.outcome is None
     assert all(passage.outcome is Outcome.UNMEASURABLE for passage in measured(seen(0, 0)))
+
+
+# --- roads of several sections, and of several legs
+
+CHAIN = ("G0", "G1", "G2")
+ROADS = {
+    "whole": Section("whole", 40.0, cameras=CHAIN, length_m=(400.0, 400.0)),
+    "first": Section("first", 40.0, cameras=CHAIN[:2], length_m=(400.0,)),
+    "second": Section("second", 40.0, cameras=CHAIN[1:], length_m=(400.0,)),
+    "ramp": Section("ramp", 40.0, cameras=("G9", "G2"), length_m=(400.0,)),
+    "elsewhere": Section("elsewhere", 40.0, cameras=("G7", "G8"), length_m=(400.0,)),
+}
+OF_ROADS = Rules(ROADS, dict.fromkeys(ROADS, Policy("plain")), GAP_US, neighbours=twins.neighbours(ROADS))
+
+
+def on(section_id: str, *sightings: Sighting) -> list[Passage]:
+    found = passages.measure(ROADS[section_id], sightings[0].vehicle_id, sightings).passages
+    return [policy.decide(passage, OF_ROADS.policies[section_id]) for passage in found]
+
+
+def compared(cases: list[Passage], others: list[Passage]) -> list[tuple[str, bool]]:
+    """The cases by their section, and whether a near twin speaks against them, looked for as the job does."""
+    reads = defaultdict(list)
+    for read in twins.unmatched([*cases, *others]):
+        for stretch in twins.stretches_of(read, OF_ROADS):
+            reads[stretch].append(read)
+    found = []
+    for case in cases:
+        of_stretch = reads[twins.stretch_of(case.section_id, case.first_us, OF_ROADS)]
+        (one,), _ = twins.compare([case], Reads(of_stretch), OF_ROADS)
+        found.append((one.section_id, Reason.NEAR_TWIN in one.reasons))
+    return found
+
+
+@pytest.mark.parametrize(("section_id", "camera", "speaks"), [
+    ("whole", 0, True), ("first", 0, True), ("ramp", 9, True), ("elsewhere", 7, False),
+])  # fmt: skip
+def test_twin_that_came_from_a_section_with_a_camera_in_common_speaks(section_id, camera, speaks):
+    case = on("whole", seen(0, 15), seen(2, 62))
+    assert compared(case, on(section_id, seen(camera, 0, "HTT9067"))) == [("whole", speaks)]
+
+
+def test_twin_seen_at_middle_cameras_alone_speaks():
+    case = on("whole", seen(0, 0), seen(2, 60))
+    middle = seen(1, 30, "HTT9067")
+    assert compared(case, on("whole", middle)) == [("whole", False)]
+    assert compared(case, [*on("whole", middle), *on("second", middle)]) == [("whole", True)]
+
+
+def test_twin_on_its_way_as_long_as_each_camera_sees_it_within_a_gap_speaks():
+    case = on("whole", seen(0, 100), seen(2, 150))
+    entered = on("whole", seen(0, 35, "HTT9067"))  # and had 59 s for each leg
+    assert compared(case, entered) == [("whole", True)]
+    assert compared(case, on("whole", seen(0, -21, "HTT9067"))) == [("whole", False)]
+
+
+def test_pair_may_take_a_gap_for_each_leg():
+    entry, leaving = on("whole", seen(0, 0)), on("whole", seen(2, 65, "HTT9067"))
+    reads = list(twins.unmatched([*entry, *leaving]))
+    (alarm,) = twins.pairs(twins.stretch_of("whole", T0_US, OF_ROADS), Reads(reads), OF_ROADS)
+    assert alarm.passage_ids == (entry[0].passage_id, leaving[0].passage_id)
+
+
+def test_pair_is_of_one_section():
+    reads = list(twins.unmatched([*on("first", seen(0, 0)), *on("ramp", seen(2, 65, "HTT9067"))]))
+    assert list(twins.pairs(twins.stretch_of("first", T0_US, OF_ROADS), Reads(reads), OF_ROADS)) == []
+
+
+def test_passage_in_doubt_explains_no_read():
+    """The twin entered twice: which of its entries belongs to its exit, nobody knows, or to whose exit the other."""
+    case = on("first", seen(0, 15), seen(1, 42))
+    (twin,) = on("first", seen(0, 0, "HTT9067"), seen(0, 40, "HTT9067"), seen(1, 85, "HTT9067"))
+    assert twin.ambiguous
+    assert compared(case, [twin]) == [("first", True)]
+    assert compared(case, on("first", seen(0, 0, "HTT9067"), seen(1, 45, "HTT9067"))) == [("first", False)]

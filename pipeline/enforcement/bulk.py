@@ -143,12 +143,13 @@ def _together(rows: Rows, suspected: Sequence[Passage], rules: trips.Rules, pseu
 
 
 def _parted(decided: Iterable[Passage], pseudonyms: Pseudonyms) -> Found:
-    """Decided passages: the records and unmatched reads of those that are settled, and those that are suspected."""
+    """Decided passages: the records of those that are settled, those that are suspected, and unmatched reads."""
     settled: list[Passage] = []
     suspected: list[Passage] = []
     for passage in decided:
         (suspected if policy.is_suspected(passage) else settled).append(passage)
-    return Found(records.passage_records(settled, pseudonyms), suspected, [], list(twins.unmatched(settled)))
+    unmatched = list(twins.unmatched(chain(settled, suspected)))
+    return Found(records.passage_records(settled, pseudonyms), suspected, [], unmatched)
 
 
 def _parts(which: Truths) -> Iterator[Numbers]:

@@ -1,8 +1,9 @@
 """Suspected passages held back until the near twins that may speak against them have come out.
 
-An unmatched read comes out when its vehicle has been unseen for a session gap. One that may concern a passage lies at
-most a gap after it, so once two gaps have passed all have come out, but for those of vehicles that are still driving on
-other sections: what comes later than that changes no case any more, and is an alarm. An alarm is also what names the
+An unmatched read comes out when its vehicle has been unseen for a session gap. One whose vehicle's entry was taken for
+that of a passage lies behind the passage's entry by as long as a vehicle may be in the section, so once another gap has
+passed all have come out, but for those of vehicles that are still driving on other sections: what comes later than that
+changes no case any more, and is an alarm. An alarm is also what names the
 twin, whenever it came. Where violations are passed on as soon as the exit is seen nothing is held: what has come out by
 then counts, and what comes later is an alarm.
 
@@ -82,7 +83,7 @@ def hear(watch: Watch, stretch: str, news: News, rules: Rules, pseudonyms: Pseud
 
 
 def _hear_read(watch: Watch, stretch: str, read: Unmatched, rules: Rules, pseudonyms: Pseudonyms) -> Step:
-    others = [known for known in watch.reads if known.passage_id != read.passage_id]
+    others = [known for known in watch.reads if twins.key_of(known) != twins.key_of(read)]
     gone = [suspicion.passage for suspicion in watch.suspicions if not suspicion.held]
     too_late = twins.compare(gone, Reads([read]), rules, pseudonyms).alarms if gone else []
     opposite = [one for one in others if one.at_entry != read.at_entry and twins.near_twins(one.read, read.read)]
@@ -129,8 +130,10 @@ def release(watch: Watch, now_us: int, rules: Rules, pseudonyms: Pseudonyms = IN
 
 def due_us(passage: Passage, rules: Rules) -> int:
     """Until when a passage is held; 0: not at all, since it can have no near twin, or is one that waits for nothing."""
-    waits = twins.may_have_twins(passage) and passage.section_id not in rules.early_sections
-    return passage.last_us + 2 * rules.gap_us if waits else 0
+    if not twins.may_have_twins(passage) or passage.section_id in rules.early_sections:
+        return 0
+    latest_us = max(passage.last_us + rules.gap_us, passage.first_us + rules.window_us(passage.section_id))
+    return latest_us + rules.gap_us
 
 
 def next_us(watch: Watch, rules: Rules) -> int:

@@ -3,9 +3,10 @@
 A driver was fined from two vans whose plates differ in one character: one's entry was paired with the other's exit.
 Then two reads are left over, the first one's exit and the other's entry, unless they were missed too. So what speaks
 against a suspected passage is an unmatched read of a near twin, an entry without exit or an exit without entry, in the
-same section and at most a session gap before its entry or after its exit. A near twin that was seen at both ends is
-explained by itself, and says nothing. Unmatched reads of near twins that would be one violation are offered to a person
-as a possible pair; they are never fined, and a pair within the limit is nobody's business.
+same section or in one that shares a camera with it, at most as long before its entry or after its exit as a vehicle may
+be in the section. A near twin that was seen at both ends is explained by itself and says nothing, unless its own
+pairing is in doubt. Unmatched reads of near twins that would be one violation are offered to a person as a possible
+pair; they are never fined, and a pair within the limit is nobody's business.
 
 Plates are near twins that are at most one edit apart (a character changed, missing or too many) once characters that
 cameras confuse are the same; of two different regions they must be equal, since a region is misread too. What reads no
@@ -23,6 +24,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from operator import attrgetter
 from types import MappingProxyType
 from typing import NamedTuple
@@ -61,7 +63,8 @@ class UnmatchedReads(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Rules(NamedTuple):
-    """What sections are compared by. early_sections: those whose suspected passages wait for nothing."""
+    """What sections are compared by. early_sections: those whose suspected passages wait for nothing. neighbours: the
+    sections whose reads may concern each other, each section beside itself alone where none is given."""
 
     sections: Mapping[str, Section]
     policies: Mapping[str, Policy]
@@ -70,6 +73,27 @@ class Rules(NamedTuple):
     stretch_us: int = STRETCH_US
     early_sections: frozenset[str] = frozenset()
     notices: Mapping[str, SectionNotices] = MappingProxyType({})
+    neighbours: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+    def window_us(self, section_id: str) -> int:
+        """How long a vehicle may be in the section at most, seen by each camera within a gap."""
+        return (len(self.sections[section_id].cameras) - 1) * self.gap_us
+
+    def beside(self, section_id: str) -> tuple[str, ...]:
+        """The section, and those that share a camera with it."""
+        return self.neighbours.get(section_id, (section_id,))
+
+
+def neighbours(sections: Mapping[str, Section]) -> dict[str, tuple[str, ...]]:
+    """Of each section itself and those that share a camera with it."""
+    at = defaultdict[str, list[str]](list)
+    for name, section in sections.items():
+        for camera in section.cameras:
+            at[camera].append(name)
+    return {
+        name: tuple(dict.fromkeys((name, *chain.from_iterable(at[camera] for camera in section.cameras))))
+        for name, section in sections.items()
+    }
 
 
 class Found(NamedTuple):
@@ -80,12 +104,20 @@ class Found(NamedTuple):
 
 
 def unmatched(found: Iterable[Passage]) -> Iterator[Unmatched]:
-    """The reads of those that were seen at one end only, at a known time and with a plate."""
+    """The reads of passages that were seen at one end only, and both reads of those that may be paired otherwise, at a
+    known time and with a plate."""
     for passage in found:
-        if passage.outcome is Outcome.UNMEASURABLE and len(passage.reasons) == 1:
-            read, at_entry = passage.entry or passage.exit, passage.entry is not None
-            if passage.reasons[0] is (Reason.EXIT_MISSING if at_entry else Reason.ENTRY_MISSING) and read is not None:
-                yield from matchable(Unmatched(passage.passage_id, passage.section_id, read, at_entry))
+        for read, at_entry in _unexplained(passage):
+            yield from matchable(Unmatched(passage.passage_id, passage.section_id, read, at_entry))
+
+
+def _unexplained(passage: Passage) -> Iterator[tuple[Sighting, bool]]:
+    ends = ((read, read is passage.entry) for read in (passage.entry, passage.exit) if read and read.camera_id)
+    if passage.ambiguous:
+        return ends if Reason.SUPERSEDED not in passage.reasons else iter(())
+    missing = (Reason.EXIT_MISSING,) if passage.entry else (Reason.ENTRY_MISSING,)
+    is_half = passage.outcome is Outcome.UNMEASURABLE and passage.reasons == missing
+    return ends if is_half else iter(())
 
 
 def matchable(one: Unmatched) -> Iterator[Unmatched]:
@@ -100,11 +132,13 @@ def stretch_of(section_id: str, first_us: int, rules: Rules) -> str:
 
 
 def stretches_of(one: Unmatched, rules: Rules) -> Iterator[str]:
-    """The stretches of all passages and entries that an unmatched read may concern."""
-    longest_us = (len(rules.sections[one.section_id].cameras) - 1) * rules.gap_us
-    earliest_us, latest_us = one.read.time_us - rules.gap_us - longest_us, one.read.time_us + rules.gap_us
-    numbers = range(earliest_us // rules.stretch_us, latest_us // rules.stretch_us + 1)
-    return (f"{one.section_id}|{number}" for number in numbers)
+    """The stretches of all passages and entries that an unmatched read may concern: in its section, and in those that
+    share a camera with it, where its vehicle may have driven on or come from."""
+    for section_id in rules.beside(one.section_id):
+        window_us = rules.window_us(section_id)
+        earliest_us, latest_us = one.read.time_us - 2 * window_us, one.read.time_us + window_us
+        for number in range(earliest_us // rules.stretch_us, latest_us // rules.stretch_us + 1):
+            yield f"{section_id}|{number}"
 
 
 def may_have_twins(passage: Passage) -> bool:
@@ -119,7 +153,7 @@ def compare(suspected: Sequence[Passage], reads: Reads, rules: Rules, pseudonyms
     """
     found = Found([], [])
     for passage in suspected:
-        against = reads.against(passage, rules.gap_us)
+        against = reads.against(passage, rules.window_us(passage.section_id))
         found.suspected.append(doubted(passage) if against else passage)
         found.alarms.extend(alarms.of_near_twin(one.read, one.passage_id, passage, pseudonyms) for one in against)
     return found
@@ -129,7 +163,7 @@ def pairs(stretch: str, reads: Reads, rules: Rules, pseudonyms: Pseudonyms = IN_
     """An alarm for each entry of this stretch and exit that may be one violation. reads: as for compare."""
     for entry in reads.in_order:
         if entry.at_entry and stretch_of(entry.section_id, entry.read.time_us, rules) == stretch:
-            for leaving in reads.exits_of(entry, rules.gap_us):
+            for leaving in reads.exits_of(entry, rules.window_us(entry.section_id)):
                 if passage := _as_one(entry, leaving, rules):
                     yield alarms.of_possible_pair(entry.passage_id, leaving.passage_id, passage, pseudonyms)
 
@@ -178,33 +212,41 @@ class Reads:
     looked at for each question."""
 
     def __init__(self, reads: Iterable[Unmatched]) -> None:
-        self.in_order = sorted({one.passage_id: one for one in reads}.values(), key=_order)
+        self.in_order = sorted({key_of(one): one for one in reads}.values(), key=_order)
         alike = defaultdict[str, list[Unmatched]](list)
         for one in self.in_order:
             for part in _with_one_left_out(skeleton(one.read)):
                 alike[part].append(one)
         self._alike = dict(alike)
 
-    def against(self, passage: Passage, gap_us: int) -> list[Unmatched]:
-        """The reads that speak against a passage, in order of time."""
-        ends = [end for end in (passage.entry, passage.exit) if end and end.camera_id]
-        found = (one for end in ends for one in self._near(end, passage.first_us - gap_us, passage.last_us + gap_us))
-        return sorted({one.passage_id: one for one in found}.values(), key=_order)
+    def against(self, passage: Passage, window_us: int) -> list[Unmatched]:
+        """The reads that speak against a passage, in order of time, each once for all sections that it is unmatched in.
 
-    def exits_of(self, entry: Unmatched, gap_us: int) -> list[Unmatched]:
-        """The exits that may belong to an entry: after it, and within a gap."""
+        A vehicle whose exit was taken for that of the passage had entered a window before it at most, and one whose
+        entry was taken for that of the passage left a window after it at most.
+        """
+        ends = [end for end in (passage.entry, passage.exit) if end and end.camera_id]
+        from_us, until_us = passage.first_us - window_us, passage.last_us + window_us
+        found = (one for end in ends for one in self._near(end, from_us, until_us))
+        return sorted({_sighting_of(one): one for one in sorted(found, key=_order, reverse=True)}.values(), key=_order)
+
+    def exits_of(self, entry: Unmatched, window_us: int) -> list[Unmatched]:
+        """The exits of its section that may belong to an entry: after it, and within a window."""
         after_us = entry.read.time_us
-        return [one for one in self._near(entry.read, after_us + 1, after_us + gap_us - 1) if not one.at_entry]
+        found = self._near(entry.read, after_us + 1, after_us + window_us - 1)
+        return [one for one in found if not one.at_entry and one.section_id == entry.section_id]
 
     def _near(self, seen: Sighting, from_us: int, until_us: int) -> list[Unmatched]:
-        found = dict[str, Unmatched]()
+        found = dict[tuple[str, bool], Unmatched]()
         for part in _with_one_left_out(skeleton(seen)):
             if alike := self._alike.get(part):
                 first, end = bisect_left(alike, from_us, key=_time), bisect_right(alike, until_us, key=_time)
-                found |= {one.passage_id: one for one in alike[first:end] if near_twins(seen, one.read)}
+                found |= {key_of(one): one for one in alike[first:end] if near_twins(seen, one.read)}
         return sorted(found.values(), key=_order)
 
 
+key_of = attrgetter("passage_id", "at_entry")
+_sighting_of = attrgetter("read.camera_id", "read.time_us", "read.vehicle_id")
 _time = attrgetter("read.time_us")
 _order = attrgetter("read.time_us", "passage_id")
 

@@ -76,13 +76,15 @@ class Compare:
     """The rules, and pseudonyms for alarms."""
 
     def __init__(self, settings: Settings) -> None:
+        network = settings.network
         self._rules = Rules(
-            settings.network.sections,
+            network.sections,
             settings.policies,
             round(settings.session_gap_s * 1_000_000),
             settings.tolerance_kmh,
             twins.STRETCH_US if settings.streaming else twins.STRETCH_OF_FILES_US,
             settings.early_sections,
+            neighbours=twins.neighbours(network.sections),
         )
         self._secret_source, self._notices = settings.privacy_secret, settings.notices
         self.pseudonyms = IN_CLEAR
