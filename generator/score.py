@@ -187,7 +187,8 @@ class _Judge:
         near = list(self._near(fine))
         violations = [number for number in near if self._passages[number].over]
         fitting = [number for number in violations if not _objection(fine, self._passages[number])]
-        if new := [number for number in fitting if number not in self._fined]:
+        new = [number for number in fitting if number not in self._fined]
+        if new and not self._share_a_sighting(new[0], self._fined):
             self._fined.add(new[0])
             return Finding(Verdict.RIGHT, fine.radar_id, fine.vehicle_id)
         return Finding(Verdict.WRONG, fine.radar_id, fine.vehicle_id, self._why_wrong(fine, near, violations, fitting))
@@ -195,7 +196,8 @@ class _Judge:
     def _why_wrong(self, fine: FineMessage, near: list[int], violations: list[int], fitting: list[int]) -> str:
         claim = "fined without a speed" if fine.avg_speed is None else f"fined at {fine.avg_speed:.2f} km/h"
         if fitting:
-            return f"{claim}: fined twice for one passage"
+            again = all(number in self._fined for number in fitting)
+            return f"{claim}: fined twice for one {'passage' if again else 'trip'}"
         if violations:
             passage = self._passages[violations[0]]
             return f"{claim}, truly {passage.avg_speed_kmh:.2f}: {_objection(fine, passage)}{_touched(passage)}"
@@ -223,16 +225,15 @@ class _Judge:
         return Finding(Verdict.WITHDRAWN, fine.radar_id, fine.vehicle_id)
 
     def same_trip(self, fines: Iterable[FineMessage]) -> list[Finding]:
-        """Violations that a fine or a case of the same trip names beside its own; and those that share a sighting with
-        one of these, which it would name had a camera not misread or missed the vehicle."""
+        """Violations that a fine or a case of the same trip names beside its own; and those that a fault touched and
+        that share a sighting with one of these, which it would name had nothing gone wrong with them."""
         legs = ((fine, leg) for fine in fines if fine.status != "withdrawn" for leg in fine.trip)
         for fine, leg in legs:
             near = self._of_vehicle(fine.vehicle_id, leg.section, leg)
             self._same_trip.update(number for number in near if self._passages[number].over)
         known = self._fined | self._reviewed | self._same_trip
-        seen = {event_id for number in known for event_id in self._passages[number].event_ids}
-        violations = (number for number, passage in enumerate(self._passages) if passage.over)
-        self._same_trip.update(number for number in violations if seen & set(self._passages[number].event_ids))
+        touched = (number for number, passage in enumerate(self._passages) if passage.over and passage.faults)
+        self._same_trip.update([number for number in touched if self._share_a_sighting(number, known)])
         self._same_trip -= self._fined | self._reviewed
         named = (self._passages[number] for number in sorted(self._same_trip))
         return [Finding(Verdict.SAME_TRIP, passage.section_id, passage.vehicle_id) for passage in named]
@@ -255,6 +256,13 @@ class _Judge:
         """Violations that nothing accounts for."""
         known = self._fined | self._reviewed | self._same_trip | self._offered
         return [self._missed(n) for n, passage in enumerate(self._passages) if passage.over and n not in known]
+
+    def _share_a_sighting(self, number: int, others: Iterable[int]) -> bool:
+        """Whether a passage begins or ends where another one of these was seen: touching ones are of one trip."""
+        seen = set(self._passages[number].event_ids)
+        vehicle_id = normalise(self._passages[number].vehicle_id)
+        of_vehicle = set(self._by_vehicle[vehicle_id]).intersection(others)
+        return any(seen.intersection(self._passages[other].event_ids) for other in of_vehicle)
 
     def _missed(self, number: int) -> Finding:
         passage = self._passages[number]

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from generator.cli import main
-from generator.score import AlarmMessage, FineMessage, SeenAt, Verdict, score, table
+from generator.score import AlarmMessage, FineMessage, SeenAt, TripLeg, Verdict, score, table
 from generator.truth import TruePassage, TruthSummary, write_truth
 
 ROOT = Path(__file__).parent.parent
@@ -136,9 +136,24 @@ def test_what_shares_a_sighting_with_a_fined_passage_is_of_its_trip_and_another_
     result = score([leg, whole, later], [fine_of(whole)])
     assert (result.right, result.same_trip, result.missed) == (1, 1, 1)
     assert (result.of(Verdict.SAME_TRIP)[0].section_id, len(result.findings)) == ("A-B", 3)
+    # What no fault touched should be named.
+    bare = msgspec.structs.replace(leg, faults=())
+    assert score([bare, whole], [fine_of(whole)]).missed == 1
+    assert score([bare, whole], [fine_of(whole, trip=(TripLeg("A-B", *times_of(bare)),))]).same_trip == 1
     # Without a fine nothing stands for any of them.
     assert score([leg, whole, later], []).missed == 3
     assert score([leg, whole], [fine_of(whole, status="withdrawn")]).missed == 2
+
+
+def test_two_fines_for_one_trip_are_one_right_and_one_wrong():
+    whole, leg = passage(section="A-C", event_ids=("1", "2", "3")), passage(section="A-B", event_ids=("1", "2"))
+    result = score([leg, whole], [fine_of(leg, fine_id="1"), fine_of(whole, fine_id="2")])
+    assert (result.right, result.wrong) == (1, 1)
+    assert "fined twice for one trip" in result.of(Verdict.WRONG)[0].explanation
+
+
+def times_of(true):
+    return datetime.fromisoformat(true.entry_time), datetime.fromisoformat(true.exit_time)
 
 
 def pair(*event_ids, kind="possible_pair"):
