@@ -1,7 +1,7 @@
 # Needs Python 3.11 to 3.14 and nothing else; everything is installed into .venv.
 PYTHON ?= python3
 VEHICLES ?= 80
-SEED ?= 58
+SEED ?= 31
 SIGHTINGS ?= 1000000
 UV_VERSION = 0.13.9
 VENV = .venv

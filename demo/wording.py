@@ -9,7 +9,7 @@ from pipeline.enforcement.model import Outcome
 from pipeline.enforcement.sections import KMH_PER_MPH
 
 OUTCOMES: Mapping[Outcome, str] = {
-    Outcome.CLEAR: "not over the limit",
+    Outcome.CLEAR: "not over the limit, or of a trip that has its fine",
     Outcome.FINED: "fined",
     Outcome.REVIEW: "for a person",
     Outcome.UNMEASURABLE: "not measurable",
