@@ -152,7 +152,7 @@ def test_too_few_passages_are_not_judged():
     examined = examine(traffic(1100, 13), ())
     assert (examined.verdict, examined.day) == (Verdict.NOT_JUDGED, None)
     assert "1200 are needed" in examined.checks[0].said
-    empty = traffic(100, 13).since(2**60)
+    empty = traffic(100, 13).within(2**60, None)
     assert examine(empty).verdict is Verdict.NOT_JUDGED or failed(examine(empty)) == {}
     assert examine(empty, ()).verdict is Verdict.NOT_JUDGED
 

@@ -161,6 +161,120 @@ def test_quarantine_is_written_once_and_ends_by_a_person():
     assert len(Path("notices.ndjson").read_text().splitlines()) == 2
 
 
+def at_vehicle(number, day=0):
+    """When the vehicle of so many enters."""
+    return rfc3339(FIRST_US + day * A_DAY_US + number * 3_000_000)
+
+
+def tell(*times, quarantine="works", section_id="a-b"):
+    """A person's line: from, and until if it is given."""
+    notice = {"section_id": section_id, **dict(zip(("from", "until"), times, strict=False)), "quarantine": quarantine}
+    with open("notices.ndjson", "a") as file:
+        file.write(json.dumps(notice) + "\n")
+
+
+def notices():
+    return [json.loads(line) for line in Path("notices.ndjson").read_text().splitlines()]
+
+
+def test_failure_behind_a_persons_dated_quarantine_begins_one_of_its_own_once():
+    write(traffic(3000, 1), traffic(2500, 2, shift_s=-2.0, after=500))
+    tell(at_vehicle(400, day=1), at_vehicle(1000, day=1))
+    for _ in range(2):
+        assert selftest("--baseline=past.json", "--notices=notices.ndjson") == 1
+        _, own = notices()
+        assert own["from"] == records(NEXT_DAY)["a-b"].quarantined_from >= at_vehicle(1000, day=1)
+        assert "until" not in own
+
+
+def test_open_quarantine_that_began_earlier_stands_for_a_failure():
+    write(traffic(4000, 2, shift_s=-2.0, after=1500))
+    tell(at_vehicle(100), quarantine="until further notice")
+    tell(at_vehicle(200), at_vehicle(300))
+    assert selftest("--notices=notices.ndjson") == 1
+    assert len(notices()) == 2
+
+
+def test_open_quarantine_that_begins_later_does_not_stand_for_a_failure():
+    write(traffic(4000, 2, shift_s=-2.0, after=1500))
+    tell(at_vehicle(3000), quarantine="until further notice")
+    for _ in range(2):
+        assert selftest("--notices=notices.ndjson") == 1
+        assert [notice["from"] for notice in notices()[1:]] == [records()["a-b"].quarantined_from]
+
+
+def test_what_was_wrong_within_a_dated_quarantine_is_known():
+    write(traffic(4000, 2, shift_s=-2.0, after=1500))
+    tell(at_vehicle(1400), at_vehicle(1600))
+    assert selftest("--notices=notices.ndjson") == 0
+    assert records()["a-b"].verdict is Verdict.PASSED
+    assert len(notices()) == 1
+
+
+def test_quarantine_planned_for_later_hides_nothing_of_what_comes_before():
+    write(traffic(4000, 2, shift_s=-2.0, after=1500))
+    tell(at_vehicle(0, day=1), at_vehicle(100, day=1))
+    assert selftest("--notices=notices.ndjson") == 1
+    assert notices()[1]["from"] == records()["a-b"].quarantined_from
+
+
+def test_day_without_a_part_of_the_dated_quarantine_is_kept():
+    write(traffic(3000, 3), traffic(3000, 2))
+    tell(at_vehicle(400), at_vehicle(500))
+    assert selftest("--baseline=past.json", "--notices=notices.ndjson") == 0
+    assert [day["day"] for day in json.loads(Path("past.json").read_bytes())["a-b"]] == [NEXT_DAY]
+
+
+# --- the record of a day on which something failed
+
+
+def stored(day=DAY):
+    lines = Path(f"out/selftest-{day}.ndjson").read_bytes().splitlines()
+    return [record for line in lines if (record := msgspec.json.decode(line, type=SelfTest)).section_id == "a-b"]
+
+
+def test_failure_and_its_list_stay_in_the_days_record_behind_what_came_after_the_mending():
+    write(traffic(2600, 2, shift_s=-2.0, after=1500))
+    assert selftest("--notices=notices.ndjson", KEY_FILE) == 1
+    (failure,) = stored()
+    assert len(failure.issued_since) > 0
+    tell(at_vehicle(1600), quarantine=None)
+    for _ in range(2):
+        assert selftest("--notices=notices.ndjson", KEY_FILE) == 0
+        now, kept = stored()
+        assert (now.verdict, now.issued_since) == (Verdict.NOT_JUDGED, ())
+        assert kept == failure
+    data = Path(f"out/selftest-{DAY}.ndjson").read_bytes()
+    assert PUBLIC.is_signed(KEY.key_id, Path(f"out/selftest-{DAY}.ndjson.sig").read_bytes(), data)
+
+
+def test_failure_behind_the_mending_stands_beside_the_one_before_it():
+    write(traffic(3000, 1), traffic(3000, 2, shift_s=-2.0, after=500))
+    options = ("--baseline=past.json", "--notices=notices.ndjson")
+    assert selftest(*options) == 1
+    (first,) = stored(NEXT_DAY)
+    options = (*options, f"--day={NEXT_DAY}")
+    tell(at_vehicle(1600, day=1), quarantine=None)  # it was not mended
+    for _ in range(2):
+        assert selftest(*options) == 1
+        again, kept = stored(NEXT_DAY)
+        assert kept == first
+        assert again.quarantined_from > first.quarantined_from
+    # Found again from its begin on, it needs no second record.
+    Path("notices.ndjson").unlink()
+    assert selftest(*options) == 1
+    assert stored(NEXT_DAY) == [first]
+
+
+def test_failure_of_a_section_that_is_no_longer_looked_at_stays():
+    write(traffic(3000, 2, shift_s=-2.0, after=1500))
+    assert selftest() == 1
+    failure = records()["a-b"]
+    Path("sections.yaml").write_text("".join(line for line in YAML.splitlines(True) if "id: a-b" not in line))
+    assert selftest() == 0
+    assert stored() == [failure]
+
+
 def test_notices_of_others_are_left_alone():
     write(traffic(3000, 1))
     Path("notices.ndjson").write_text('{"limit": "30 km/h"}\n\n')
@@ -218,17 +332,84 @@ def test_thresholds_are_data():
         ((*FILES, "--thresholds=typo.json"), "--thresholds: typo.json is no such file"),
         ((*FILES, "--notices=s3://b/n"), "--notices: s3://b/n cannot be read: allowed: a path, or gs://BUCKET/FILE"),
         ((*FILES, "--notices=bad.ndjson"), "--notices: bad.ndjson, line 1: from: found 'noon'; allowed: an RFC 3339"),
+        ((*FILES, "--notices=end.ndjson"), "--notices: end.ndjson, line 1: until: found 'noon'; allowed: an RFC 3339"),
+        ((*FILES[:2], "--output=other"), f"--output: other/selftest-{DAY}.ndjson is no such file"),
     ],
 )
 def test_mistake_is_one_line(argv, said, capsys):
     write(traffic(300, 1))
     Path("typo.json").write_text('{"shift_s": [9.0]}')
     Path("bad.ndjson").write_text('{"section_id": "a-b", "from": "noon", "quarantine": null}\n')
+    end = {"section_id": "a-b", "from": "2026-03-02T11:00:00Z", "until": "noon", "quarantine": "works"}
+    Path("end.ndjson").write_text(json.dumps(end))
+    Path("other").mkdir()
+    Path(f"other/selftest-{DAY}.ndjson").write_text("a file of another kind\n")
     output = () if any(arg.startswith("--output") for arg in argv) else ("--output=out",)
     assert selftest(*output, files=argv) == 2
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "thresholds",
+    [
+        {"drift_window": 0},
+        {"least_evidence": -1},
+        {"least_evidence": 1e300},
+        {"shifts_s": []},
+        {"shifts_s": [-1.0]},
+        {"margin": 0.5},
+        {"gap_margin": 0},
+        {"slack": -1},
+        {"lead": -1},
+        {"congested_share": 1.5},
+        {"reference_passages": 199},
+        {"least_passages": 0},
+        {"days": 0},
+        {"gap_chance": 0},
+        {"gap_chance": 1},
+        {"least_gap": 0},
+        {"least_gap": 10**15},
+        {"least_lane_share": -0.1},
+        {"rate_factor": 0.9},
+        {"rate_rise": 0},
+        {"impossible_rate": 1},
+        {"fall": 0},
+        {"drift_s": -1},
+        {"drift_errors": -1},
+        {"two_way_s": -1},
+        {"two_way_errors": -1},
+        {"asymmetry": 2},
+    ],
+    ids=json.dumps,
+)
+def test_threshold_outside_its_bounds_is_one_line(thresholds, capsys):
+    Path("thresholds.json").write_text(json.dumps(thresholds))
+    assert selftest("--thresholds=thresholds.json") == 2
+    err = capsys.readouterr().err
+    (name,) = thresholds
+    assert "--thresholds: thresholds.json is no such file: " in err
+    assert f"$.{name}" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "thresholds",
+    [
+        {"drift_window": 1, "least_passages": 1, "lead": 0, "slack": 0, "least_gap": 1, "days": 1, "drift_s": 0},
+        {"least_evidence": 1e6, "margin": 1e3, "gap_margin": 1e3, "shifts_s": [3600], "least_gap": 10**6},
+        {"congested_share": 0, "least_lane_share": 0, "gap_chance": 1e-300, "asymmetry": 0, "rate_factor": 1},
+        {"congested_share": 1, "least_lane_share": 1, "rate_rise": 1, "asymmetry": 1, "fall": 1e3, "rate_factor": 1e3},
+        {"drift_errors": 0, "two_way_errors": 0, "two_way_s": 0, "reference_passages": 200, "impossible_rate": 0.999},
+    ],
+    ids=["least", "most", "no share", "whole share", "no error"],
+)
+def test_thresholds_at_their_bounds_can_be_worked_with(thresholds):
+    write(traffic(3000, 1))
+    Path("thresholds.json").write_text(json.dumps(thresholds))
+    assert selftest("--thresholds=thresholds.json") in (0, 1)
+    assert records()["a-b"].verdict in (Verdict.PASSED, Verdict.FAILED)
 
 
 def test_line_that_is_no_record_is_named(capsys):
@@ -280,6 +461,15 @@ def test_files_in_a_bucket_are_the_same_as_local_ones(storage):
     # Again: what is kept there is read, and nothing is told twice.
     assert selftest(*there, files=FILES[:2]) == 1
     assert [storage.bucket(bucket).blob(name).download_as_bytes() for name in names] == stored
+    # Mended: the failure stays in the day's record there too.
+    storage.bucket(bucket).blob("notices").upload_from_string(
+        json.dumps({"section_id": "a-b", "from": at_vehicle(1600, day=1), "quarantine": None})
+    )
+    assert selftest(*there, f"--day={NEXT_DAY}", files=FILES[:2]) in (0, 1)
+    (failure,) = (
+        line for line in Path(results[2]).read_bytes().splitlines() if b'"verdict":"failed","passages"' in line
+    )
+    assert failure in storage.bucket(bucket).blob(results[2]).download_as_bytes().splitlines()[3:]
 
 
 # --- from cameras to quarantine

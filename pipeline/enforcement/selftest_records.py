@@ -6,18 +6,27 @@ Nothing here knows a vehicle: times, lanes, confidences and reasons are enough, 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.enforcement.free_flow import FREE_FLOW_NEEDS
 from pipeline.enforcement.records import Time
 from pipeline.enforcement.sequential import Flags, Floats
 
 Ints = npt.NDArray[np.int64]
 WHAT, FORMAT = "self-test of a section", 1
 NO_LANE = -1
+
+# Bounds of thresholds. What is above the upper ones never happens on a road.
+_Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+_Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_Factor = Annotated[float, msgspec.Meta(ge=1, le=1000)]
+_Positive = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+_NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
+_Shift = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
 
 class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,31 +42,34 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     take is not looked at. rate_*: what a share must rise to, as a factor and by itself. fall: of a mean, in spreads.
     drift_s, drift_errors: over the time that was looked at, and in standard errors; two_way_* likewise. asymmetry: by
     how much of the travel time the two directions of a road may differ where no past tells.
+
+    Decoding refuses what is outside of the bounds (msgspec.ValidationError). reference_passages: below FREE_FLOW_NEEDS,
+    a day without a past could never be judged.
     """
 
-    least_evidence: float = 12.0
-    margin: float = 1.3
-    slack: float = 12.0
-    lead: int = 200
-    shifts_s: tuple[float, ...] = (0.5, 1.0, 2.0, 5.0)
-    congested_share: float = 0.2
-    reference_passages: int = 1000
-    least_passages: int = 200
-    days: int = 28
-    gap_chance: float = 1e-9
-    gap_margin: float = 2.0
-    least_gap: int = 100
-    least_lane_share: float = 0.02
-    rate_factor: float = 3.0
-    rate_rise: float = 0.05
-    impossible_rate: float = 0.02
-    fall: float = 0.5
-    drift_s: float = 1.0
-    drift_errors: float = 6.0
-    drift_window: int = 250
-    two_way_s: float = 0.5
-    two_way_errors: float = 5.0
-    asymmetry: float = 0.025
+    least_evidence: _Positive = 12.0
+    margin: _Factor = 1.3
+    slack: _NotNegative = 12.0
+    lead: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 200
+    shifts_s: Annotated[tuple[_Shift, ...], msgspec.Meta(min_length=1)] = (0.5, 1.0, 2.0, 5.0)
+    congested_share: _Fraction = 0.2
+    reference_passages: Annotated[int, msgspec.Meta(ge=FREE_FLOW_NEEDS, le=1_000_000)] = 1000
+    least_passages: _Count = 200
+    days: _Count = 28
+    gap_chance: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 1e-9
+    gap_margin: _Factor = 2.0
+    least_gap: _Count = 100
+    least_lane_share: _Fraction = 0.02
+    rate_factor: _Factor = 3.0
+    rate_rise: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.05
+    impossible_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.02
+    fall: _Positive = 0.5
+    drift_s: _NotNegative = 1.0
+    drift_errors: _NotNegative = 6.0
+    drift_window: _Count = 250
+    two_way_s: _NotNegative = 0.5
+    two_way_errors: _NotNegative = 5.0
+    asymmetry: _Fraction = 0.025
 
 
 class Passages(NamedTuple):
@@ -104,10 +116,14 @@ class Traffic(NamedTuple):
     passages: Passages
     sightings: Sightings
 
-    def since(self, from_us: int) -> Traffic:
-        """What was seen from this time on."""
+    def within(self, from_us: int, until_us: int | None) -> Traffic:
+        """What was seen from this time on, and before until_us (None: up to the end)."""
+        before_us = np.iinfo(np.int64).max if until_us is None else until_us
         passages, sightings = self.passages, self.sightings
-        return Traffic(passages.select(passages.first_us >= from_us), sightings.select(sightings.time_us >= from_us))
+        return Traffic(
+            passages.select((passages.first_us >= from_us) & (passages.last_us < before_us)),
+            sightings.select((sightings.time_us >= from_us) & (sightings.time_us < before_us)),
+        )
 
 
 class Share(NamedTuple):

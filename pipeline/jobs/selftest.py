@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -13,7 +13,6 @@ from pipeline.enforcement import selftest
 from pipeline.enforcement.sections import Network, Section
 from pipeline.enforcement.selftest import Examined
 from pipeline.enforcement.selftest_records import FORMAT, WHAT, Day, SelfTest, Thresholds, Traffic, Verdict
-from pipeline.enforcement.times import day as day_of
 from pipeline.enforcement.times import rfc3339
 from pipeline.option_values import OptionError, dataset_name
 from pipeline.options import read_network
@@ -34,6 +33,14 @@ class _Setting(NamedTuple):
     thresholds: Thresholds
     notices: str | None
     key: SigningKey | None
+
+
+class _Earlier(msgspec.Struct):
+    """Of a record that is there already; its line stays as it was written."""
+
+    section_id: str
+    verdict: Verdict
+    quarantined_from: str | None
 
 
 def run(argv: Sequence[str]) -> int:
@@ -79,21 +86,20 @@ def _tested(
     setting: _Setting,
 ) -> SelfTest:
     """The record of a section, whose line is printed, and whose day goes to the baseline if it passed."""
-    state = quarantine.read(setting.notices).get(section.section_id) if setting.notices else None
-    # A person ended the quarantine at this time: what was wrong before is known.
-    from_us = state.from_us if state and not state.in_quarantine else 0
-    traffic = selftest_inputs.traffic_of(section, *seen).since(from_us)
-    past = _past(baseline, section, day)
+    states = quarantine.read(setting.notices).get(section.section_id, []) if setting.notices else []
+    whole = selftest_inputs.traffic_of(section, *seen)
+    span = quarantine.unexplained(states, selftest_inputs.until(whole) or 0)
+    traffic, past = whole.within(*span), _past(baseline, section, day)
     other = selftest.opposite_of(section, setting.network)
     both = None
     if other is not None:
-        both = other, selftest_inputs.traffic_of(other, *seen).since(from_us), _past(baseline, other, day)
+        both = other, selftest_inputs.traffic_of(other, *seen).within(*span), _past(baseline, other, day)
     examined = selftest.examine(section, day, traffic, past, setting.thresholds, both)
     record = _record(section, day, traffic, len(past), examined, setting)
-    _keep(baseline, section, day, examined, state, setting.thresholds)
+    _keep(baseline, section, day, examined, states, setting.thresholds)
     _tell(record)
     if setting.notices:
-        _quarantine(setting.notices, record, examined, state)
+        _quarantine(setting.notices, record, examined, states)
     return record
 
 
@@ -127,11 +133,16 @@ def _record(
 
 
 def _keep(
-    baseline: Baseline, section: Section, day: str, examined: Examined, state: State | None, thresholds: Thresholds
+    baseline: Baseline,
+    section: Section,
+    day: str,
+    examined: Examined,
+    states: Sequence[State],
+    thresholds: Thresholds,
 ) -> None:
     """A day that did not pass, or on which the section was in quarantine, is nothing to compare with."""
     days = [one for one in baseline.get(section.section_id, []) if one.day != day]
-    in_quarantine = state is not None and state.in_quarantine and day_of(state.from_us) <= day
+    in_quarantine = any(state.covers(day) for state in states)
     passed = examined.verdict is not Verdict.FAILED and not in_quarantine
     if examined.day is not None and passed:
         days.append(examined.day)
@@ -153,21 +164,35 @@ def _tell(record: SelfTest) -> None:
         print(f"passed      {head}: {record.passages:,} passages, {record.sightings:,} sightings{within}")
 
 
-def _quarantine(notices: str, record: SelfTest, examined: Examined, state: State | None) -> None:
-    """Once for each change: not again while its line stands, unless it turns out to have begun earlier."""
+def _quarantine(notices: str, record: SelfTest, examined: Examined, states: Sequence[State]) -> None:
+    """Once for each change: not again while an open quarantine stands, unless it turns out to have begun earlier."""
     from_us = examined.quarantined_from_us
-    if from_us is None or (state and state.in_quarantine and state.from_us <= from_us):
+    begun_us = [state.from_us for state in states if state.in_quarantine and state.until_us is None]
+    if from_us is None or any(one_us <= from_us for one_us in begun_us):
         return
     why = "; ".join(check.name for check in record.checks if check.verdict is Verdict.FAILED)
     quarantine.begin(notices, record.section_id, from_us, f"self-test of {record.day}: {why}")
 
 
 def _write_records(output: str, day: str, records: Sequence[SelfTest], key: SigningKey | None) -> None:
-    data = msgspec.json.Encoder().encode_lines(records)
+    """Behind them stay the failures that the day's record tells already: once mended, no later run finds them."""
     name = f"{output}/selftest-{day}.ndjson"
+    data = msgspec.json.Encoder().encode_lines(records) + b"".join(_kept_failures(name, records))
     places.write(name, "--output", data)
     if key is not None:
         places.write(f"{name}.sig", "--output", key.sign(data))
+
+
+def _kept_failures(name: str, records: Sequence[SelfTest]) -> Iterator[bytes]:
+    """The lines of earlier failures, but those whose section fails again from no later a time. Times compare as text:
+    rfc3339() wrote them."""
+    failing = {record.section_id: record.quarantined_from for record in records}
+    for line in (places.read(name, "--output") or b"").splitlines():
+        earlier = _decoded(line, f"--output: {name}", _Earlier)
+        from_now, from_then = failing.get(earlier.section_id), earlier.quarantined_from
+        is_told_again = from_now is not None and from_then is not None and from_now <= from_then
+        if earlier.verdict is Verdict.FAILED and not is_told_again:
+            yield line + b"\n"
 
 
 def _baseline(path: str | None) -> Baseline:
