@@ -567,6 +567,19 @@ def test_one_untimed_point_makes_no_distance_over_time():
     assert found.basis is not Basis.DISTANCE_TIME
 
 
+@pytest.mark.parametrize("track", [None, TrackErrors(5.0, 2.0, 0.1)])
+@pytest.mark.parametrize("untimed", [0, 4, 9])
+def test_track_of_which_one_point_tells_no_time_is_never_a_fine_by_its_readings(untimed, track):
+    """Its times say 45 km/h, its readings 75."""
+    section = replace(TRACK_WITH_LINE, track=track)
+    seen_at = [point(n / 9, 75.0, n, at_s=n * TRACK_LENGTH_M / 9 * 3.6 / 45) for n in range(10)]
+    seen_at[untimed] = replace(seen_at[untimed], timed=False)
+    (found,) = measure(section, *seen_at)
+    assert decide(found).reasons == (Reason.AMBIGUOUS_PAIRING,)
+    (found,) = measure(section, *(replace(one, timed=False) for one in seen_at))
+    assert decide(found).reasons == (), "speeds alone are the class exercise's messages"
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(1, 120) | st.none(), st.booleans()), min_size=1, max_size=8))
 def test_tracks_never_raise_and_hold_every_sighting(points):

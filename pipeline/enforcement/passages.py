@@ -168,9 +168,14 @@ def _camera_passage(
 
 
 def _track_passage(section: Section, vehicle_id: str, name_at: NameAt, sightings: Sightings) -> Iterator[Passage]:
-    """A radar track: points with a place, of which some tell their time and the others only their speed."""
+    """A radar track: points with a place that tell their time, or only their speed.
+
+    Where some tell the time and others do not, it is measured by what all of them tell, their speeds, and is for a
+    person: its times may contradict that.
+    """
     passage = replace(_seen(section, vehicle_id, name_at, sightings), points=tuple(sightings))
     timed = all(sighting.timed for sighting in sightings)
+    is_mixed = not timed and any(sighting.timed for sighting in sightings)
     points = sightings if timed else _different_points(sightings)
     if len(points) < 2:
         yield _unmeasurable(passage, points[0], None, (Reason.SINGLE_SIGHTING,))
@@ -179,7 +184,8 @@ def _track_passage(section: Section, vehicle_id: str, name_at: NameAt, sightings
     directions = _directions(section, points)
     measured = [measure_along(section, passage, points, along) for along in directions]
     slowest = min(measured, key=lambda found: found.avg_speed_kmh or 0.0)
-    yield replace(slowest, ambiguous=slowest.ambiguous or _is_fragment(section, points, directions[0]))
+    doubtful = is_mixed or _is_fragment(section, points, directions[0])
+    yield replace(slowest, ambiguous=slowest.ambiguous or doubtful)
 
 
 def _by_time(section: Section, passage: Passage, points: Sightings, along: speed.Metres) -> Passage:
