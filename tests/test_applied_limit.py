@@ -6,11 +6,11 @@ from packet_samples import SECTION, VERSIONS, pictures, reads, rules, verdict
 
 from pipeline.enforcement import applied_limit, packet, passages, policy, sheet, wording
 from pipeline.enforcement.limits import Limits, Quarantine, Rule, SectionNotices, SignNotice
-from pipeline.enforcement.model import Passage, Reason, Sighting, Status
+from pipeline.enforcement.model import ErrorBudget, Passage, Reason, Sighting, Status
 from pipeline.enforcement.packet import Rules
 from pipeline.enforcement.plain_json import PacketError, canonical, decoded
 from pipeline.enforcement.records import Verdict
-from pipeline.enforcement.times import rfc3339
+from pipeline.enforcement.times import parse_rfc3339_us, rfc3339
 
 SECOND_US = 1_000_000
 RULED = replace(
@@ -97,6 +97,65 @@ def test_clear_passage_keeps_no_grounds():
     assert (decided.outcome, decided.reasons, decided.limits, decided.limit_kmh) == ("clear", (), None, 40.0)
 
 
+# --- on the time of publishing
+
+
+def untimed(seen: tuple[Sighting, ...], at_us: int) -> tuple[Sighting, ...]:
+    """Points that tell their speed and place alone, published at this time."""
+    return tuple(
+        replace(
+            seen[0], event_id=f"{n}", time_us=at_us + n, timed=False, camera_id=None, location=place, speed_kmh=60.0
+        )
+        for n, place in enumerate([(40.740, -73.99), (40.745, -73.99), (40.750, -73.99)])
+    )
+
+
+RADAR = replace(RULED, cameras=(), length_m=(), errors=ErrorBudget(), line=((40.740, -73.99), (40.750, -73.99)))
+NIGHT_US, NOON_US = (parse_rfc3339_us(f"2026-03-02T{hour}:30:00Z") for hour in ("01", "11"))
+
+
+@pytest.mark.parametrize("at_us", [NIGHT_US, NOON_US])
+def test_hour_of_publishing_sets_no_limit(at_us):
+    """By night it is 100 km/h there, and 40 by day."""
+    found = measured(untimed(reads(), at_us), RADAR)
+    assert (found.limit_kmh, [step.rule for step in found.limits.steps]) == (100.0, [2])
+    truck = tuple(replace(one, vehicle_class="truck") for one in untimed(reads(), at_us))
+    assert measured(truck, RADAR).limit_kmh == 100.0
+
+
+def test_one_end_without_its_time_is_enough():
+    seen = reads()
+    for end in (0, 1):
+        told = tuple(replace(one, timed=number != end) for number, one in enumerate(seen))
+        assert measured(told).limit_kmh == 100.0
+        assert measured(told[end : end + 1]).limit_kmh == 100.0
+    assert measured(seen).limit_kmh == 40.0
+
+
+def test_limit_that_depends_on_the_class_alone_needs_no_time():
+    section = replace(RADAR, limit_kmh=40.0, limits=Limits((Rule(40.0), Rule(30.0, ("truck",)))))
+    truck = tuple(replace(one, vehicle_class="truck") for one in untimed(reads(), NOON_US))
+    assert measured(truck, section).limit_kmh == 30.0
+
+
+@pytest.mark.parametrize(("shown_kmh", "limit_kmh"), [(30.0, 40.0), (50.0, 50.0)])
+@pytest.mark.parametrize("after_s", [-(10**6), 10**6])
+def test_sign_of_any_time_may_have_been_the_one(shown_kmh, limit_kmh, after_s):
+    constant = replace(RADAR, limit_kmh=40.0, limits=Limits())
+    sign_us = NOON_US + after_s * SECOND_US
+    notices = sign((sign_us - 1, 20.0), (sign_us, shown_kmh), (sign_us + 1, None))
+    found = measured(untimed(reads(), NOON_US), constant, notices)
+    assert found.limit_kmh == limit_kmh
+    lower_too = replace(notices, signs=(*notices.signs, SignNotice(sign_us + 2, 25.0)))
+    assert measured(untimed(reads(), NOON_US), constant, lower_too).limits.steps == found.limits.steps
+
+
+def test_quarantine_and_what_is_not_known_hold_for_them_too():
+    notices = sign((0, 30.0), quarantines=(Quarantine(NOON_US, None, "works"),), unread=True)
+    found = measured(untimed(reads(), NOON_US), replace(RADAR, limits=replace(RADAR.limits, variable=True)), notices)
+    assert found.reasons == (Reason.QUARANTINED, Reason.LIMIT_NOT_CONFIRMED, Reason.NOTICES_UNREADABLE)
+
+
 # --- for a person
 
 
@@ -153,6 +212,17 @@ def parts_of(found: Verdict, under: Rules) -> dict[str, bytes]:
 
 def recheck(parts: dict[str, bytes]) -> packet.Told:
     return packet.recheck(parts[packet.NAME], {name: data for name, data in parts.items() if name != packet.NAME})
+
+
+@pytest.mark.parametrize("signs", [(), ((NOON_US, 30.0),), ((0, 50.0), (NOON_US + 10**9, 55.0))])
+@pytest.mark.parametrize("limits", [Limits(), Limits((Rule(40.0), Rule(30.0, ("truck",)))), RADAR.limits])
+def test_verdict_without_times_is_computed_again_with_its_limits(limits, signs):
+    highest_kmh = max((rule.limit_kmh for rule in limits.rules), default=40.0)
+    under = rules(replace(RADAR, limit_kmh=highest_kmh, limits=limits))
+    seen = tuple(replace(one, speed_kmh=120.0, vehicle_class="truck") for one in untimed(reads(), NOON_US))
+    found = verdict(seen, under, notices=sign(*signs) if signs else None)
+    told = recheck(parts_of(found, under))
+    assert (told.fine, told.grounds.passage) == (found.fine, found.passage)
 
 
 @pytest.mark.parametrize(
@@ -271,6 +341,15 @@ def test_sheet_says_which_rule_and_which_class():
     of_unknown = why(verdict(reads(), UNDER), UNDER)
     assert "is not known: that with the highest limit counts." in of_unknown
     assert "40 km/h (unless another rule of the section holds)" in of_unknown
+
+
+def test_sheet_of_a_track_without_times_names_no_time():
+    under = rules(RADAR)
+    seen = tuple(replace(one, speed_kmh=120.0) for one in untimed(reads(), NOON_US))
+    assert why(verdict(seen, under), under).endswith(
+        "When it passed is not known: the highest limit that it may have had counts, 100 km/h (02:00-03:00; by the "
+        "clock of Europe/Vienna)."
+    )
 
 
 def test_sheet_of_a_constant_limit_is_as_it_was():

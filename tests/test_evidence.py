@@ -26,7 +26,7 @@ def suspected(*reasons: Reason, **fields: object) -> Passage:
 def kept(camera_id: str, **fields: object) -> Picture:
     return Picture(
         **{"camera_id": camera_id, "image_url": f"gs://evidence/{camera_id}.jpg", "sha256": f"sha256 of {camera_id}"}
-        | {"claimed": PLATE, "region": "US-NY"}
+        | {"claimed": PLATE, "claimed_confidence": 0.97, "region": "US-NY"}
         | fields
     )
 
@@ -135,10 +135,30 @@ def test_unsure_camera_is_read_even_after_an_agreement():
     assert number_read == 2
 
 
-def test_sure_camera_is_not_read_after_an_agreement():
-    both = case(kept("G1", claimed_confidence=0.5), kept("G0", claimed_confidence=evidence.SURE_CAMERA))
+@pytest.mark.parametrize("first", [0.5, None])
+def test_sure_camera_is_not_read_after_an_agreement(first):
+    both = case(kept("G1", claimed_confidence=first), kept("G0", claimed_confidence=evidence.SURE_CAMERA))
     _, number_read = read(both, words(PLATE), words(PLATE))
     assert number_read == 1
+
+
+def test_camera_that_does_not_say_how_sure_it_is_is_not_sure():
+    """A misread at the end that is read second is found."""
+    both = case(kept("G1", claimed_confidence=None), kept("G0", claimed_confidence=None))
+    found, number_read = read(both, words(PLATE), words(PLATE))
+    assert (number_read, verdict(found)) == (2, (Status.ISSUED, ()))
+    found, _ = read(both, words(PLATE), words(OTHER))
+    assert verdict(found)[0] is Status.REVIEW
+    half = evidence.with_reading(both, EXIT, words(PLATE))
+    assert verdict(half) == (Status.REVIEW, (Reason.PLATES_NOT_READ,))
+
+
+@pytest.mark.parametrize(("exit_sure", "entry_sure"), [(None, 0.97), (0.97, None)])
+def test_only_the_camera_that_does_not_say_is_read(exit_sure, entry_sure):
+    both = case(kept("G1", claimed_confidence=exit_sure), kept("G0", claimed_confidence=entry_sure))
+    assert evidence.next_to_read(both) == (EXIT if exit_sure is None else ENTRY)
+    found, number_read = read(both, words(PLATE), words(PLATE))
+    assert (number_read, verdict(found)) == (1, (Status.ISSUED, ()))
 
 
 def test_picture_with_a_problem_is_not_read():
@@ -275,7 +295,7 @@ def test_every_combination_is_issued_only_when_it_must():
         passage = suspected(Reason.AMBIGUOUS_PAIRING) if doubted else suspected()
         found, _ = read(case(*pictures, passage=passage), READINGS[one], READINGS[other])
         issued = verdict(found)[0] is Status.ISSUED
-        expected = must_issue(one, other, claims, problem, doubted, sure == 0.5)
+        expected = must_issue(one, other, claims, problem, doubted, sure in (None, 0.5))
         if issued != expected or (issued and (problem or doubted)):
             wrong.append((one, other, claims, problem, at, sure, doubted))
     assert wrong == []
@@ -468,6 +488,8 @@ def test_a_fine_is_issued_only_if_everything_agrees(sides, readings, pictures, a
     assert (plate,) in sure, "no picture shows this plate alone, and surely"
     assert all(plate in SHOWN[shown] for shown, *_ in looked_at if SHOWN[shown]), "a picture shows another plate"
     assert set(claims) <= {plate}, "a camera read another plate"
+    taken_at_their_word = [one for one in found.pictures if one.text is None]
+    assert all((one.claimed_confidence or 0.0) >= evidence.SURE_CAMERA for one in taken_at_their_word)
     assert len({side["region"] for side in sides} - {None}) <= 1, "plates of two states"
     assert claims or len(sure) == len(sides), "nobody says that it is one vehicle"
     assert not any(side["problem"] for side in sides)

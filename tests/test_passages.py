@@ -7,12 +7,14 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from test_policy import decide
 
 from pipeline.enforcement import passages, policy
 from pipeline.enforcement.model import Basis, ErrorBudget, Outcome, Passage, Reason, Sighting, passage_id
 from pipeline.enforcement.privacy import Pseudonyms
 from pipeline.enforcement.sections import Section
+from pipeline.enforcement.track_errors import TrackErrors
 
 T0_US = 1_776_000_000_000_000
 SECOND_US = 1_000_000
@@ -515,10 +517,67 @@ def test_timed_track_that_turns_back_is_ambiguous():
     assert found.ambiguous
 
 
+def moving(*readings: tuple[float, float, float | None]) -> list[Sighting]:
+    """Points at so many metres from START, seconds, and with what they read."""
+    return [point(along_m / TRACK_LENGTH_M, kmh, number, at_s) for number, (along_m, at_s, kmh) in enumerate(readings)]
+
+
+@pytest.mark.parametrize("kmh", [54.0, None])
+@pytest.mark.parametrize("section", [TRACK, TRACK_WITH_LINE], ids=["track", "line"])
+def test_track_that_jumps_to_another_vehicle_is_ambiguous(section, kmh):
+    """600 m in 5 s are 432 km/h, though the average is one that people drive."""
+    way = [(0, 0, kmh), (150, 10, kmh), (300, 20, kmh), (900, 25, kmh), (1005, 32, kmh)]
+    (found,) = measure(section, *moving(*way))
+    assert found.avg_speed_kmh == pytest.approx(113, abs=1)
+    assert found.ambiguous
+    (found,) = measure(section, *moving(*((along_m, 2 * at_s, None) for along_m, at_s, _ in way)))
+    assert not found.ambiguous, "216 km/h is a speed"
+
+
+def test_noise_between_readings_that_follow_closely_is_no_jump():
+    """10 m in 0.1 s are 360 km/h, and no farther than a reading may be wrong."""
+    (found,) = measure(TRACK_WITH_LINE, *moving((0, 0, None), (600, 40, None), (610, 40.1, None), (1200, 80, None)))
+    assert not found.ambiguous
+    (found,) = measure(TRACK_WITH_LINE, *moving((0, 0, None), (600, 40, None), (620, 40.1, None), (1200, 80, None)))
+    assert found.ambiguous
+
+
+@pytest.mark.parametrize(
+    ("track", "read_kmh", "ambiguous"),
+    [
+        (None, 49.9, True),
+        (None, 50.0, False),  # and a tenth and 5 km/h
+        (TrackErrors(5.0, clock_s=0.1), 49.9, True),
+        (TrackErrors(5.0, speed_kmh=2.0, clock_s=0.1), 57.9, True),
+        (TrackErrors(5.0, speed_kmh=2.0, clock_s=0.1), 58.1, False),
+    ],
+)
+def test_track_faster_than_its_fastest_reading_is_ambiguous(track, read_kmh, ambiguous):
+    """1,000 m in 60 s at one pace, without any leg that nobody drives."""
+    section = replace(TRACK_WITH_LINE, track=track)
+    readings = [(100.0 * n, 6.0 * n, read_kmh if n == 4 else 30.0) for n in range(11)]
+    (found,) = measure(section, *moving(*readings))
+    assert found.avg_speed_kmh == pytest.approx(59.94, abs=0.01)
+    assert found.ambiguous is ambiguous
+
+
 def test_one_untimed_point_makes_no_distance_over_time():
     track = [point(0, 30.0, 0, at_s=0.0), point(0.5, 30.0, 1), point(1, 30.0, 2, at_s=1.0)]
     (found,) = measure(TRACK, *track)
     assert found.basis is not Basis.DISTANCE_TIME
+
+
+@pytest.mark.parametrize("track", [None, TrackErrors(5.0, 2.0, 0.1)])
+@pytest.mark.parametrize("untimed", [0, 4, 9])
+def test_track_of_which_one_point_tells_no_time_is_never_a_fine_by_its_readings(untimed, track):
+    """Its times say 45 km/h, its readings 75."""
+    section = replace(TRACK_WITH_LINE, track=track)
+    seen_at = [point(n / 9, 75.0, n, at_s=n * TRACK_LENGTH_M / 9 * 3.6 / 45) for n in range(10)]
+    seen_at[untimed] = replace(seen_at[untimed], timed=False)
+    (found,) = measure(section, *seen_at)
+    assert decide(found).reasons == (Reason.AMBIGUOUS_PAIRING,)
+    (found,) = measure(section, *(replace(one, timed=False) for one in seen_at))
+    assert decide(found).reasons == (), "speeds alone are the class exercise's messages"
 
 
 @settings(max_examples=60, deadline=None)

@@ -21,7 +21,12 @@ PLATE = "KLM4821"
 def case(number: int, **fields: object) -> Case:
     passage = Passage(f"p{number}", "s", PLATE, 40.0, T0_US, T0_US + 1, 2, avg_speed_kmh=60.0)
     ends = [
-        Picture(f"G{end}", f"gs://e/{number}-{end}.jpg", f"{number}-{end}", **{"claimed": PLATE} | fields)
+        Picture(
+            f"G{end}",
+            f"gs://e/{number}-{end}.jpg",
+            f"{number}-{end}",
+            **{"claimed": PLATE, "claimed_confidence": 0.97} | fields,
+        )
         for end in (1, 0)
     ]
     return Case(passage, tuple(ends))
@@ -88,13 +93,13 @@ def test_every_case_comes_out_once(monkeypatch):
     assert max(map(len, client.calls)) <= MAX_BATCH
 
 
-@pytest.mark.parametrize("confidence", [None, 0.99], ids=["unstated", "sure"])
-def test_clean_case_asks_vision_for_one_picture(monkeypatch, confidence):
-    """Vision is paid by the picture."""
+@pytest.mark.parametrize(("confidence", "pictures"), [(0.99, 1), (None, 2), (0.5, 2)])
+def test_clean_case_asks_vision_for_one_picture_where_cameras_are_sure(monkeypatch, confidence, pictures):
+    """Vision is paid by the picture; of a camera that does not say how sure it is, none is taken at its word."""
     cases = [case(number, claimed_confidence=confidence) for number in range(MAX_BATCH + 1)]
     _, client = read(monkeypatch, each(answer(word(PLATE))), *cases)
     asked = [url.partition("-")[0] for urls in client.calls for url in urls]
-    assert sorted(asked) == sorted(f"gs://e/{number}" for number in range(MAX_BATCH + 1))
+    assert sorted(asked) == sorted(pictures * [f"gs://e/{number}" for number in range(MAX_BATCH + 1)])
 
 
 @pytest.mark.parametrize("failure", [exceptions.InvalidArgument("no"), exceptions.PermissionDenied("no"), ValueError()])

@@ -57,7 +57,8 @@ def next_to_read(case: Case) -> int | None:
     """The picture to read now, as its index in the case, or None if no more need be read.
 
     One picture is enough if it agrees with the camera's own reading: the one whose camera was least sure. The other is
-    read too if that one disagrees or cannot be read, if its camera was unsure, or if there is no reading to agree with.
+    read too if that one disagrees or cannot be read, if its own camera was unsure or did not say how sure it was, or if
+    there is no reading to agree with.
     What is the same picture says nothing new.
     """
     readable = [index for index, picture in enumerate(case.pictures) if picture.problem is None]
@@ -92,10 +93,10 @@ def _repeats(names: Iterable[str | None]) -> bool:
 
 
 def _camera_confidence(picture: Picture) -> float:
-    """How sure a camera is of its reading; one that read nothing is not sure of anything."""
-    if picture.claimed is None:
+    """How sure a camera is of its reading; one that read nothing, or does not say how sure it is, is not sure."""
+    if picture.claimed is None or picture.claimed_confidence is None:
         return 0.0
-    return 1.0 if picture.claimed_confidence is None else picture.claimed_confidence
+    return picture.claimed_confidence
 
 
 def with_reading(case: Case, index: int, boxes: Sequence[plates.TextBox]) -> Case:

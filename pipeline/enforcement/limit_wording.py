@@ -9,17 +9,21 @@ from pipeline.enforcement.limits import AppliedLimits, Rule, Step
 from pipeline.enforcement.sections import Section
 
 
-def why(limits: AppliedLimits, section: Section) -> str:
-    """A few sentences."""
-    return " ".join(_sentences(limits, section))
+def why(limits: AppliedLimits, section: Section, *, timed: bool) -> str:
+    """A few sentences. timed: the times are those of the cameras."""
+    return " ".join(_sentences(limits, section, timed=timed))
 
 
-def _sentences(limits: AppliedLimits, section: Section) -> Iterator[str]:
+def _sentences(limits: AppliedLimits, section: Section, *, timed: bool) -> Iterator[str]:
     yield "The limit here is not always the same."
     if limits.vehicle_class is not None:
         yield f"The cameras took this vehicle for a {limits.vehicle_class}."
     elif any(rule.classes for rule in section.limits.rules) or any(one.classes for one in limits.notices.signs):
         yield "Of which class this vehicle is, is not known: that with the highest limit counts."
+    if not timed:
+        highest = max(limits.steps, key=lambda step: step.limit_kmh)
+        yield f"When it passed is not known: the highest limit that it may have had counts, {_step(highest, section)}."
+        return
     first, *later = limits.steps
     told = [
         f"at {wording.clock(limits.from_us)}, {wording.number(section.limits.grace_s)} s or a little more before the "

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from pipeline.enforcement import speed, track_errors
 from pipeline.enforcement.model import Basis, Coordinates, ErrorBudget, Outcome, Passage, Reason, Sighting, passage_id
+from pipeline.enforcement.policy import IMPLAUSIBLE_KMH, MARGIN_KMH
 from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
 from pipeline.enforcement.sections import Section
 
@@ -29,7 +30,9 @@ MIN_TRACK_M = 50.0
 MIN_COVERAGE = 0.5  # of a section's line
 MAX_OFFSET_M = 200.0  # from a section's line
 SHORT_LEG = 0.1  # of the mean leg of a track
-TRACK_NOISE_M = 10.0  # how far a radar track's point may lie behind the one before it
+TRACK_NOISE_M = 10.0  # how far a radar track's point may lie behind the one before it, or too far ahead of it
+# By how much a reading may be too low where its radar declares no error.
+READING_SHARE, READING_KMH = 0.1, 5.0
 
 
 class Session(NamedTuple):
@@ -165,9 +168,14 @@ def _camera_passage(
 
 
 def _track_passage(section: Section, vehicle_id: str, name_at: NameAt, sightings: Sightings) -> Iterator[Passage]:
-    """A radar track: points with a place, of which some tell their time and the others only their speed."""
+    """A radar track: points with a place that tell their time, or only their speed.
+
+    Where some tell the time and others do not, it is measured by what all of them tell, their speeds, and is for a
+    person: its times may contradict that.
+    """
     passage = replace(_seen(section, vehicle_id, name_at, sightings), points=tuple(sightings))
     timed = all(sighting.timed for sighting in sightings)
+    is_mixed = not timed and any(sighting.timed for sighting in sightings)
     points = sightings if timed else _different_points(sightings)
     if len(points) < 2:
         yield _unmeasurable(passage, points[0], None, (Reason.SINGLE_SIGHTING,))
@@ -176,14 +184,33 @@ def _track_passage(section: Section, vehicle_id: str, name_at: NameAt, sightings
     directions = _directions(section, points)
     measured = [measure_along(section, passage, points, along) for along in directions]
     slowest = min(measured, key=lambda found: found.avg_speed_kmh or 0.0)
-    yield replace(slowest, ambiguous=slowest.ambiguous or _is_fragment(section, points, directions[0]))
+    doubtful = is_mixed or _is_fragment(section, points, directions[0])
+    yield replace(slowest, ambiguous=slowest.ambiguous or doubtful)
 
 
 def _by_time(section: Section, passage: Passage, points: Sightings, along: speed.Metres) -> Passage:
-    doubtful = bool((np.diff(along) < -TRACK_NOISE_M).any())
     budget = track_errors.of_times(section.track, section.line, _places(points), along)
-    doubtful = doubtful or budget.is_doubtful
-    return _timed(passage, points[0], points[-1], float(along[-1] - along[0]), budget.errors, ambiguous=doubtful)
+    doubtful = budget.is_doubtful or _jumps(points, along)
+    found = _timed(passage, points[0], points[-1], float(along[-1] - along[0]), budget.errors, ambiguous=doubtful)
+    return replace(found, ambiguous=True) if _outruns_its_readings(section, found) else found
+
+
+def _jumps(points: Sightings, along: speed.Metres) -> bool:
+    """Whether the track turns back, or comes farther than anybody drives: the radar may have mixed up two vehicles."""
+    legs_m, legs_s = np.diff(along), np.diff([point.time_us for point in points]) / 1_000_000
+    too_far = legs_m - TRACK_NOISE_M > IMPLAUSIBLE_KMH / 3.6 * legs_s
+    return bool((too_far | (legs_m < -TRACK_NOISE_M)).any())
+
+
+def _outruns_its_readings(section: Section, track: Passage) -> bool:
+    """Whether a track with times is faster on average than the fastest of its readings can have been at its point."""
+    readings_kmh = [point.speed_kmh for point in track.points if point.speed_kmh is not None]
+    if not readings_kmh or track.avg_speed_kmh is None:
+        return False
+    fastest_kmh = max(readings_kmh)
+    error_kmh = None if section.track is None else section.track.speed_kmh
+    error_kmh = READING_SHARE * fastest_kmh + READING_KMH if error_kmh is None else error_kmh
+    return track.avg_speed_kmh > fastest_kmh + error_kmh + MARGIN_KMH
 
 
 def _places(points: Sightings) -> list[Coordinates]:

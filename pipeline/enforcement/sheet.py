@@ -134,7 +134,7 @@ def _facts(verdict: Verdict, rules: Rules) -> Iterator[tuple[str, str]]:
     yield "Speed that counts", wording.speed(passage.counted_speed_kmh or 0.0)
     yield "Speed that is allowed", _allowed(rules, passage)
     if passage.limits is not None and rules.policy.fixed_limit_kmh is None:
-        yield "Why this speed", limit_wording.why(passage.limits, rules.section)
+        yield "Why this speed", limit_wording.why(passage.limits, rules.section, timed=_is_timed(passage))
     if fine.status is Status.ISSUED:
         yield "What it costs", _amount(fine)
     yield "Number of the case", f"{fine.fine_id}, revision {fine.revision}"
