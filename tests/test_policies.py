@@ -233,12 +233,43 @@ def mistake(text: str) -> str:
         ),
         ("mine: {least_length_m: -1}", "policy mine.least_length_m: found '-1'; allowed: a number of at least 0."),
         ("mine: {least_length_m: nan}", "policy mine.least_length_m: found 'nan'"),
+        (
+            "mine: {amounts: [{more_than: 0 km/h, amount: 50}]}",
+            "policy mine.currency: found None; allowed: the currency of the amounts, as in EUR.",
+        ),
+        ("mine: {amounts: [{more_than: 0 km/h, amount: 50}], currency: ' '}", "policy mine.currency: found ' '"),
+        ("mine: {amounts: [{more_than: 0 km/h, amount: 50}], currency: [EUR]}", "policy mine.currency: found ['EUR']"),
         ("- mine", "file: found 'list'; allowed: a mapping from a policy's name to its fields."),
         ("mine: {round: down, round: down}", "line 1: 'round' is named twice."),
     ],
 )
 def test_mistakes_are_named(text, told):
     assert mistake(text).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("field", "bound", "bands"),
+    [
+        ("deduct", "up_to", "[{subtract: 3 km/h}, {up_to: 100 km/h, subtract: 10 km/h}]"),
+        ("deduct", "up_to", "[{up_to: 100 km/h, subtract: 3 km/h}, {up_to: 100 km/h, subtract: 5 km/h}]"),
+        ("deduct", "up_to", "[{up_to: 100 km/h, subtract: 3 km/h}, {up_to: 60 mph, subtract: 5 km/h}]"),
+        ("deduct", "up_to", "[{subtract: 3 km/h}, {subtract: 3 %}, {up_to: 50 km/h, subtract: 5 km/h}]"),
+        ("at_least", "limit_up_to", "[{over: 1 km/h}, {limit_up_to: 120 km/h, over: 4 km/h}]"),
+    ],
+)
+def test_band_that_never_applies_is_refused(field, bound, bands):
+    """The first one whose bound is not passed counts."""
+    told = mistake(f"mine: {{{field}: {bands}}}")
+    assert told.startswith(f"policy mine.{field}[2]: found {{")
+    assert told.endswith(
+        f"never applies: the one before it counts wherever it would; allowed: {bound} in ascending order, left out in "
+        "the last band alone."
+    )
+
+
+def test_bands_may_end_at_a_speed():
+    found = parse_policies("mine: {deduct: [{up_to: 50 km/h, subtract: 3 km/h}, {up_to: 100 km/h, subtract: 5 km/h}]}")
+    assert [found["mine"].counted_kmh(kmh) for kmh in (50.0, 100.0, 101.0)] == [47.0, 95.0, 101.0]
 
 
 SHORT = Section("s", 50.0, cameras=("A", "B"), length_m=(150.0,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from pipeline.enforcement import plain_yaml
@@ -64,17 +65,17 @@ def _policy(name: str, entry: object) -> Policy:
         sources=tuple(str(source) for source in _list(entry, "sources", name)),
         counts_mean_of_points=_word(entry, "counts", name),
         rounds_first=_word(entry, "round_first", name),
-        deductions=_bands(entry, "deduct", name, _deduction),
+        deductions=_bands(entry, "deduct", name, _deduction, bound="up_to"),
         rounds=_word(entry, "round", name),
         fixed_limit_kmh=kmh.get("over"),
         more_than_kmh=kmh.get("more_than", 0.0),
-        least=_bands(entry, "at_least", name, _least),
+        least=_bands(entry, "at_least", name, _least, bound="limit_up_to"),
         least_length_m=_number(entry.get("least_length_m", "0"), f"{name}.least_length_m"),
         one_fine_per_trip=_word(entry, "one_fine_per_trip", name),
         fines_point_speeds=_word(entry, "point_speeds", name),
         always_reviewed=_word(entry, "review", name),
         amounts=_bands(entry, "amounts", name, _amount),
-        currency=str(entry.get("currency", "")),
+        currency=_currency(entry, name),
         days_to_notice=None if days is None else round(days),
     )
 
@@ -87,6 +88,14 @@ def _word(entry: Mapping[str, Any], field: str, name: str) -> bool:
     return _WORDS[field][entry[field]]
 
 
+def _currency(entry: Mapping[str, Any], name: str) -> str:
+    """An amount without its currency says nothing to whoever must pay it."""
+    currency = entry.get("currency", "" if "amounts" not in entry else None)
+    if not isinstance(currency, str) or ("amounts" in entry and not currency.strip()):
+        raise _error(f"{name}.currency", currency, "the currency of the amounts, as in EUR")
+    return currency
+
+
 def _list(entry: Mapping[str, Any], field: str, name: str) -> list[Any]:
     found = entry.get(field, [])
     if not isinstance(found, list):
@@ -95,13 +104,31 @@ def _list(entry: Mapping[str, Any], field: str, name: str) -> list[Any]:
 
 
 def _bands(
-    entry: Mapping[str, Any], field: str, name: str, read: Callable[[Mapping[str, Any], str], Entry]
+    entry: Mapping[str, Any],
+    field: str,
+    name: str,
+    read: Callable[[Mapping[str, Any], str], Entry],
+    bound: str = "",
 ) -> tuple[Entry, ...]:
+    """`bound`: up to what a band holds; the first one that does counts. Empty: no order is asked for."""
     bands = _list(entry, field, name)
     for band in bands:
         if not isinstance(band, dict):
             raise _error(f"{name}.{field}", band, "a list of mappings")
-    return tuple(read(band, f"{name}.{field}") for band in bands)
+    found = tuple(read(band, f"{name}.{field}") for band in bands)
+    if bound:
+        _refuse_unreached(bands, f"{name}.{field}", bound)
+    return found
+
+
+def _refuse_unreached(bands: list[Mapping[str, Any]], field: str, bound: str) -> None:
+    up_to_kmh = [_kmh(band[bound], f"{field}.{bound}") if bound in band else math.inf for band in bands]
+    for number, (before_kmh, kmh) in enumerate(pairwise(up_to_kmh), 2):
+        if kmh <= before_kmh:
+            raise SectionError(
+                f"policy {field}[{number}]: found {bands[number - 1]}, which never applies: the one before it counts "
+                f"wherever it would; allowed: {bound} in ascending order, left out in the last band alone."
+            )
 
 
 def _deduction(band: Mapping[str, Any], field: str) -> Deduction:
