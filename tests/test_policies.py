@@ -239,6 +239,8 @@ def mistake(text: str) -> str:
         ),
         ("mine: {amounts: [{more_than: 0 km/h, amount: 50}], currency: ' '}", "policy mine.currency: found ' '"),
         ("mine: {amounts: [{more_than: 0 km/h, amount: 50}], currency: [EUR]}", "policy mine.currency: found ['EUR']"),
+        ("mine: {round: [down]}", "policy mine.round: found ['down']; allowed: down."),
+        ("mine: {review: {always: yes}}", "policy mine.review: found {'always': 'yes'}; allowed: always or doubts."),
         ("- mine", "file: found 'list'; allowed: a mapping from a policy's name to its fields."),
         ("mine: {round: down, round: down}", "line 1: 'round' is named twice."),
     ],

@@ -83,9 +83,10 @@ def _policy(name: str, entry: object) -> Policy:
 def _word(entry: Mapping[str, Any], field: str, name: str) -> bool:
     if field not in entry:
         return False
-    if entry[field] not in _WORDS[field]:
-        raise _error(f"{name}.{field}", entry[field], " or ".join(_WORDS[field]))
-    return _WORDS[field][entry[field]]
+    word = entry[field]
+    if not isinstance(word, str) or word not in _WORDS[field]:
+        raise _error(f"{name}.{field}", word, " or ".join(_WORDS[field]))
+    return _WORDS[field][word]
 
 
 def _currency(entry: Mapping[str, Any], name: str) -> str:
