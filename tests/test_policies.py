@@ -284,8 +284,23 @@ def test_section_has_its_own_policy_or_that_of_the_run():
 
 
 def test_section_too_short_for_its_policy_is_refused():
-    with pytest.raises(SectionError, match=r"section s: length_m: found 150; allowed by policy nl: at least 200\."):
+    with pytest.raises(SectionError, match=r"section s: length_m: found 150 m; allowed by policy nl: at least 200 m\."):
         of_sections(SHIPPED, [SHORT], "nl")
+
+
+RADAR = Section("r", 50.0, line=((40.74, -73.99), (40.741, -73.99)))  # 111 m
+
+
+def test_radar_track_too_short_for_its_policy_is_refused():
+    told = r"^section r: line: found 111\.049 m; allowed by policy nl: at least 200 m\. Choose another policy, or give"
+    with pytest.raises(SectionError, match=told):
+        of_sections(SHIPPED, [RADAR], "nl")
+    assert of_sections(SHIPPED, [Section("r", 50.0, line=((40.74, -73.99), (40.742, -73.99)))], "nl")
+    assert of_sections(SHIPPED, [RADAR], "edem")
+
+
+def test_track_without_a_line_has_no_length_that_could_be_too_short():
+    assert of_sections(SHIPPED, [Section("r", 50.0)], "nl")["r"].name == "nl"
 
 
 def test_unknown_policy_is_refused():

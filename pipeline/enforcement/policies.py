@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pipeline.enforcement import plain_yaml
 from pipeline.enforcement.policy import Amount, Deduction, Least, Policy
 from pipeline.enforcement.sections import HIGHEST_LIMIT_KMH, Section, parse_speed_kmh
+from pipeline.enforcement.speed import line_length_m
 from pipeline.enforcement.survey import SectionError
 
 DEFAULT = "edem"
@@ -43,13 +44,24 @@ def of_sections(policies: Mapping[str, Policy], sections: Iterable[Section], def
         if name not in policies:
             raise SectionError(f"{where}: found {name!r}; allowed: {', '.join(policies)}.")
         policy = policies[name]
-        if section.cameras and section.distance_m < policy.least_length_m:
-            raise SectionError(
-                f"section {section.section_id}: length_m: found {section.distance_m:g}; allowed by policy {name}: at "
-                f"least {policy.least_length_m:g}. Choose another policy, or join it with the next section."
-            )
+        _refuse_short(section, policy)
         found[section.section_id] = policy
     return found
+
+
+def _refuse_short(section: Section, policy: Policy) -> None:
+    """Of a track without a line no length is known."""
+    if section.cameras:
+        field, length_m, way_out = "length_m", section.distance_m, "join it with the next section"
+    elif section.line:
+        field, length_m, way_out = "line", line_length_m(section.line), "give it a longer line"
+    else:
+        return
+    if length_m < policy.least_length_m:
+        raise SectionError(
+            f"section {section.section_id}: {field}: found {length_m:g} m; allowed by policy {policy.name}: at least "
+            f"{policy.least_length_m:g} m. Choose another policy, or {way_out}."
+        )
 
 
 def _policy(name: str, entry: object) -> Policy:
