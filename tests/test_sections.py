@@ -361,6 +361,21 @@ def test_errors_of_a_radar_that_cannot_be(text, told):
     assert mistake(RADAR % text).startswith(told)
 
 
+@pytest.mark.parametrize("found", ["[5]", "5", "abc", "[]", "~"])
+def test_error_of_lengths_is_none_of_a_radar(found):
+    told = mistake(RADAR % f"location_error_m: 5, clock_error_s: 0, length_error_m: {found}")
+    assert told.startswith("section t: length_error_m: found ")
+    assert told.endswith("; allowed: of a section with cameras only; a line's is its location_error_m.")
+    assert mistake(RADAR % f"length_error_m: {found}").startswith("section t: length_error_m: found ")
+
+
+def test_resolution_of_a_radar_that_tells_no_times_is_refused():
+    told = mistake(RADAR % "location_error_m: 5, speed_error: 2 km/h, resolution_s: 1")
+    assert told == (
+        "section t: resolution_s: found '1'; allowed: with clock_error_s, where its points tell the time, only."
+    )
+
+
 def test_errors_of_a_radar_are_none_of_cameras():
     told = mistake(file(location_error_m="5", clock_error_s="1"))
     assert told.startswith("section G1-G2: location_error_m: found '5'; allowed: location_error_m, speed_error, ")

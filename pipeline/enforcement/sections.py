@@ -284,7 +284,11 @@ def _errors(found: object, field: str, cameras: Sequence[Camera]) -> ErrorBudget
 
 
 def _track_errors(entry: Mapping[str, Any], field: str, *, is_track: bool) -> TrackErrors | None:
-    """The errors of a radar's readings. Raises SectionError where some are declared and others they need are not."""
+    """The errors of a radar's readings. Raises SectionError where some are declared and others they need are not, and
+    where one would be ignored."""
+    if is_track and "length_error_m" in entry:
+        allowed = "of a section with cameras only; a line's is its location_error_m"
+        raise _error(f"{field}: length_error_m", entry["length_error_m"], allowed)
     given = [name for name in TRACK_KEYS if name in entry]
     if not given:
         return None
@@ -295,6 +299,9 @@ def _track_errors(entry: Mapping[str, Any], field: str, *, is_track: bool) -> Tr
             f"{field}: found {', '.join(given)}; allowed: location_error_m with clock_error_s, where its points tell "
             "the time, or with speed_error, where they tell their speed alone, or with both."
         )
+    if "resolution_s" in given and "clock_error_s" not in given:
+        allowed = "with clock_error_s, where its points tell the time, only"
+        raise _error(f"{field}: resolution_s", entry["resolution_s"], allowed)
     clock_s, resolution_s = (
         _number(entry.get(name, "0"), f"{field}: {name}", "seconds, from 0 to 60", lambda value: 0 <= value <= 60)
         for name in ("clock_error_s", "resolution_s")
