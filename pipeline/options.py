@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from apache_beam.io.filesystem import BeamIOError
@@ -177,7 +179,27 @@ def _refuse_ignored(own: SectionSpeedOptions, names: Sequence[str], found: str, 
 def _session_gap_s(own: SectionSpeedOptions, network: Network) -> float:
     if own.session_gap is None:
         return network.session_gap_s()
-    return values.duration_s(own.session_gap, "--session_gap", MAX_SESSION_GAP_H)
+    gap_s = values.duration_s(own.session_gap, "--session_gap", MAX_SESSION_GAP_H)
+    _refuse_short_gap(str(own.session_gap), gap_s, network)
+    return gap_s
+
+
+def _refuse_short_gap(found: str, gap_s: float, network: Network) -> None:
+    """A vehicle that is unseen for a gap has left: no leg may take so long for one that is too fast."""
+    legs = []
+    for section in network.sections.values():
+        limit_kmh = min((rule.limit_kmh for rule in section.limits.rules), default=section.limit_kmh)
+        for ends, leg_m in zip(pairwise(section.cameras), section.length_m, strict=True):
+            legs.append(
+                (math.ceil(round(leg_m * 3600 / limit_kmh, 3)) / 1000, leg_m, limit_kmh, ends, section.section_id)
+            )
+    if legs and gap_s < max(legs)[0]:
+        needed_s, leg_m, limit_kmh, (entry, leaving), section_id = max(legs)
+        raise OptionError(
+            f"--session_gap: found {found!r}; allowed: at least {needed_s:.9g} s, since the leg from {entry} to "
+            f"{leaving} of section {section_id} takes so long at its limit, {leg_m:g} m x 3.6 / {limit_kmh:g} km/h, "
+            "and a vehicle just over it would never be measured. Give a longer one, or leave it out"
+        )
 
 
 def _early_sections(own: SectionSpeedOptions, network: Network, of_sections: Mapping[str, Policy]) -> frozenset[str]:

@@ -271,6 +271,15 @@ def test_plain_sessions_are_not_left_to_the_slow_way(monkeypatch):
     assert (found.n_sightings, found.distance_m, found.travel_time_s) == (3, 733.3, 50.0)
 
 
+@pytest.mark.parametrize(("beside_s", "fines"), [(0.05, 1), (4.999, 1), (5, 2)])
+def test_cameras_beside_each_other_part_no_trip(beside_s, fines):
+    ways = (("two", "G0", 0), ("two", "G1", 20), ("signed", "G0", 20 + beside_s), ("signed", "G2", 55))
+    seen = [Located(located(camera, at_s, radar_id=name).sighting, (name,)) for name, camera, at_s in ways]
+    found = at_once([of_lines(seen, IN_CLEAR)])
+    assert found == one_by_one(seen, IN_CLEAR)
+    assert len(found[1]) == fines
+
+
 def test_sightings_of_clear_passages_are_not_read_again(monkeypatch):
     seen = [located("G0", 0), located("G2", 59), located("G1", 0, "B")]
     batch = of_lines([Located(one.sighting, ("chain",)) for one in seen], IN_CLEAR)

@@ -3,10 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
-from pipeline.enforcement import early, revisions
+from pipeline.enforcement import early, revisions, trips
 from pipeline.enforcement.model import Outcome, Passage, Reason
 from pipeline.enforcement.passages import Session
-from pipeline.enforcement.policy import Policy
+from pipeline.enforcement.policy import Policy, is_suspected
 from pipeline.enforcement.sections import Section
 
 GAP_US = 60
@@ -61,6 +61,20 @@ def test_worse_passage_that_an_early_look_has_left_out_is_for_a_person_at_the_en
     assert [(one.passage.passage_id, one.withdraws) for one in changes] == [("fast", True)]
     changes, _ = revisions.revise(history, session)
     assert [(one.passage.passage_id, one.passage.reasons) for one in changes] == [("worse", (Reason.REVISED,))]
+
+
+@pytest.mark.parametrize(("over_kmh", "told"), [(5.0, []), (20.0, [("fast", True)])], ids=["lesser", "worse"])
+def test_section_whose_first_camera_is_beside_the_exit_never_gives_a_second_fine(over_kmh, told):
+    """It is entered 50 ms after the fine went out."""
+    first = replace(FAST, last_us=20_000_000, counted_speed_kmh=50.0)
+    after = replace(first, passage_id="after", section_id="t", first_us=20_050_000, last_us=40_000_000)
+    after = replace(after, counted_speed_kmh=after.limit_kmh + over_kmh)
+    _, history = revisions.revise((), Session("A", 0, 20_000_000, 2, (first,)))
+    decided = trips.one_fine_a_trip([first, after], dict.fromkeys(SECTIONS, Policy("each")), GAP_US)
+    session = Session("A", 0, 40_000_000, 4, tuple(decided))
+    changes, history = revisions.revise(history, early.passed_on(session, history, frozenset(SECTIONS), GAP_US))
+    assert [(one.passage.passage_id, one.withdraws) for one in changes if one.withdraws] == told
+    assert not any(is_suspected(one.passage) and not one.passage.reasons for one in changes)
 
 
 def test_sections_that_may_decide():

@@ -121,7 +121,30 @@ def test_files_need_no_project():
 
 def test_sections_and_gap():
     assert files("--sections=sections.yaml").session_gap_s == pytest.approx(502.0, rel=0.01)
-    assert files("--sections=sections.yaml", "--session_gap=30s").session_gap_s == 30
+    assert files("--sections=sections.yaml", "--session_gap=45s").session_gap_s == 45
+
+
+def test_gap_in_which_no_leg_can_be_driven_at_its_limit_is_refused(capsys):
+    """500 m at 25 mph, which is 40.2336 km/h, take 44.739 s: a vehicle just over it is seen a gap later, as another."""
+    told = mistake(capsys, *FILES[:2], "--sections=sections.yaml", "--session_gap=44s")
+    assert told == (
+        "--session_gap: found '44s'; allowed: at least 44.739 s, since the leg from G1 to G2 of section G1-G2 takes so "
+        "long at its limit, 500 m x 3.6 / 40.2336 km/h, and a vehicle just over it would never be measured. Give a "
+        "longer one, or leave it out"
+    )
+    assert files("--sections=sections.yaml", "--session_gap=44.739s").session_gap_s == 44.739
+
+
+@pytest.mark.parametrize("limit", ["20 km/h", "[{limit: 50 km/h}, {limit: 20 km/h, classes: [truck]}]"])
+def test_gap_is_held_against_the_leg_that_takes_longest_at_its_lowest_limit(capsys, limit):
+    back = f"  - {{id: back, cameras: [G2, G1], length_m: [450], limit: {limit}}}\n"
+    Path("sections.yaml").write_text(SECTIONS + back)
+    told = mistake(capsys, *FILES[:2], "--sections=sections.yaml", "--session_gap=40s")
+    assert "allowed: at least 81 s, since the leg from G2 to G1 of section back takes so long" in told
+
+
+def test_gap_of_a_track_is_its_own_affair():
+    assert files("--radar_id=M30", "--session_gap=1s").session_gap_s == 1
 
 
 @pytest.mark.parametrize(

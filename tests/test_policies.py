@@ -233,12 +233,45 @@ def mistake(text: str) -> str:
         ),
         ("mine: {least_length_m: -1}", "policy mine.least_length_m: found '-1'; allowed: a number of at least 0."),
         ("mine: {least_length_m: nan}", "policy mine.least_length_m: found 'nan'"),
+        (
+            "mine: {amounts: [{more_than: 0 km/h, amount: 50}]}",
+            "policy mine.currency: found None; allowed: the currency of the amounts, as in EUR.",
+        ),
+        ("mine: {amounts: [{more_than: 0 km/h, amount: 50}], currency: ' '}", "policy mine.currency: found ' '"),
+        ("mine: {amounts: [{more_than: 0 km/h, amount: 50}], currency: [EUR]}", "policy mine.currency: found ['EUR']"),
+        ("mine: {round: [down]}", "policy mine.round: found ['down']; allowed: down."),
+        ("mine: {review: {always: yes}}", "policy mine.review: found {'always': 'yes'}; allowed: always or doubts."),
         ("- mine", "file: found 'list'; allowed: a mapping from a policy's name to its fields."),
         ("mine: {round: down, round: down}", "line 1: 'round' is named twice."),
     ],
 )
 def test_mistakes_are_named(text, told):
     assert mistake(text).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("field", "bound", "bands"),
+    [
+        ("deduct", "up_to", "[{subtract: 3 km/h}, {up_to: 100 km/h, subtract: 10 km/h}]"),
+        ("deduct", "up_to", "[{up_to: 100 km/h, subtract: 3 km/h}, {up_to: 100 km/h, subtract: 5 km/h}]"),
+        ("deduct", "up_to", "[{up_to: 100 km/h, subtract: 3 km/h}, {up_to: 60 mph, subtract: 5 km/h}]"),
+        ("deduct", "up_to", "[{subtract: 3 km/h}, {subtract: 3 %}, {up_to: 50 km/h, subtract: 5 km/h}]"),
+        ("at_least", "limit_up_to", "[{over: 1 km/h}, {limit_up_to: 120 km/h, over: 4 km/h}]"),
+    ],
+)
+def test_band_that_never_applies_is_refused(field, bound, bands):
+    """The first one whose bound is not passed counts."""
+    told = mistake(f"mine: {{{field}: {bands}}}")
+    assert told.startswith(f"policy mine.{field}[2]: found {{")
+    assert told.endswith(
+        f"never applies: the one before it counts wherever it would; allowed: {bound} in ascending order, left out in "
+        "the last band alone."
+    )
+
+
+def test_bands_may_end_at_a_speed():
+    found = parse_policies("mine: {deduct: [{up_to: 50 km/h, subtract: 3 km/h}, {up_to: 100 km/h, subtract: 5 km/h}]}")
+    assert [found["mine"].counted_kmh(kmh) for kmh in (50.0, 100.0, 101.0)] == [47.0, 95.0, 101.0]
 
 
 SHORT = Section("s", 50.0, cameras=("A", "B"), length_m=(150.0,))
@@ -251,8 +284,23 @@ def test_section_has_its_own_policy_or_that_of_the_run():
 
 
 def test_section_too_short_for_its_policy_is_refused():
-    with pytest.raises(SectionError, match=r"section s: length_m: found 150; allowed by policy nl: at least 200\."):
+    with pytest.raises(SectionError, match=r"section s: length_m: found 150 m; allowed by policy nl: at least 200 m\."):
         of_sections(SHIPPED, [SHORT], "nl")
+
+
+RADAR = Section("r", 50.0, line=((40.74, -73.99), (40.741, -73.99)))  # 111 m
+
+
+def test_radar_track_too_short_for_its_policy_is_refused():
+    told = r"^section r: line: found 111\.049 m; allowed by policy nl: at least 200 m\. Choose another policy, or give"
+    with pytest.raises(SectionError, match=told):
+        of_sections(SHIPPED, [RADAR], "nl")
+    assert of_sections(SHIPPED, [Section("r", 50.0, line=((40.74, -73.99), (40.742, -73.99)))], "nl")
+    assert of_sections(SHIPPED, [RADAR], "edem")
+
+
+def test_track_without_a_line_has_no_length_that_could_be_too_short():
+    assert of_sections(SHIPPED, [Section("r", 50.0)], "nl")["r"].name == "nl"
 
 
 def test_unknown_policy_is_refused():

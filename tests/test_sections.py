@@ -1,5 +1,7 @@
 """Section files: what is read, and what each mistake says."""
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.enforcement.sections import (
@@ -361,6 +363,62 @@ def test_errors_of_a_radar_that_cannot_be(text, told):
     assert mistake(RADAR % text).startswith(told)
 
 
+@pytest.mark.parametrize("found", ["[5]", "5", "abc", "[]", "~"])
+def test_error_of_lengths_is_none_of_a_radar(found):
+    told = mistake(RADAR % f"location_error_m: 5, clock_error_s: 0, length_error_m: {found}")
+    assert told.startswith("section t: length_error_m: found ")
+    assert told.endswith("; allowed: of a section with cameras only; a line's is its location_error_m.")
+    assert mistake(RADAR % f"length_error_m: {found}").startswith("section t: length_error_m: found ")
+
+
+def test_resolution_of_a_radar_that_tells_no_times_is_refused():
+    told = mistake(RADAR % "location_error_m: 5, speed_error: 2 km/h, resolution_s: 1")
+    assert told == (
+        "section t: resolution_s: found '1'; allowed: with clock_error_s, where its points tell the time, only."
+    )
+
+
+CLOCK_1, CLOCK_2 = ("{location: [40.7400, -73.9900]", "{location: [40.7431, -73.9877]")
+
+
+@pytest.mark.parametrize("declared", [CLOCK_1, CLOCK_2])
+def test_one_clock_that_nobody_vouches_for_is_warned_of(declared):
+    cameras = CAMERAS.replace(declared, f"{declared}, clock_error_s: 0.06")
+    (told,) = undeclared(parse_network(file(cameras, length_error_m="[0]")))
+    other = "G2" if declared is CLOCK_1 else "G1"
+    assert told == (
+        f"sections G1-G2: no clock_error_s is declared for cameras {other}; their clocks are taken to be exact, and a "
+        "speed just over the limit is a violation"
+    )
+
+
+def test_error_of_zero_is_declared():
+    cameras = CAMERAS.replace("]}", "], clock_error_s: 0}")
+    assert undeclared(parse_network(file(cameras, length_error_m="[0]"))) == ()
+
+
+def test_length_that_nobody_vouches_for_is_warned_of():
+    cameras = CAMERAS.replace("]}", "], clock_error_s: 0.06}")
+    (told,) = undeclared(parse_network(file(cameras)))
+    assert told == (
+        "sections G1-G2: no length_error_m is declared; their lengths are taken to be exact, and a speed just over the "
+        "limit is a violation"
+    )
+
+
+def test_all_that_is_not_declared_is_two_lines_however_many_there_are():
+    network = parse_network(file() + file("", id="again").removeprefix("sections:\n"))
+    clocks, lengths = undeclared(network)
+    assert clocks.startswith("sections G1-G2, again: no clock_error_s is declared for cameras G1, G2;")
+    assert lengths.startswith("sections G1-G2, again: no length_error_m is declared;")
+
+
+def test_shipped_section_files_declare_all():
+    root = Path(__file__).parents[1]
+    files = [*(root / "templates").glob("*sections*.yaml"), root / "bench/section.yaml"]
+    assert [undeclared(parse_network(path.read_text(encoding="utf-8"))) for path in files] == [()] * len(files)
+
+
 def test_errors_of_a_radar_are_none_of_cameras():
     told = mistake(file(location_error_m="5", clock_error_s="1"))
     assert told.startswith("section G1-G2: location_error_m: found '5'; allowed: location_error_m, speed_error, ")
@@ -414,8 +472,6 @@ def test_limit_of_a_single_track_names_the_option():
 
 
 def test_sample_files_are_valid():
-    from pathlib import Path
-
     templates = Path(__file__).parents[1] / "templates"
     found = [parse_network(path.read_text(encoding="utf-8")) for path in templates.glob("*sections*.yaml")]
     assert found

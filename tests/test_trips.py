@@ -91,11 +91,27 @@ def test_what_stands_for_nothing_else_is_as_it_was():
 
 
 @pytest.mark.parametrize(("policy", "begins_s", "fines"), [
-    (EACH, 30, 1), (EACH, 31, 2), (ONCE, 31, 1), (ONCE, 89, 1), (ONCE, 90, 2),
+    (EACH, 30, 1), (EACH, 34, 1), (EACH, 35, 2), (ONCE, 31, 1), (ONCE, 89, 1), (ONCE, 90, 2),
 ])  # fmt: skip
 def test_trip_ends_with_the_passage_or_under_the_policy_a_gap_later(policy, begins_s, fines):
     found = told(over("A-B", 0, 30), over("C-D", begins_s, 120), policy=policy)
     assert sum(legs is not None for legs in found.values()) == fines
+
+
+@pytest.mark.parametrize("policy", [EACH, ONCE])
+@pytest.mark.parametrize("gap_us", [1, GAP_US * S_US])
+def test_cameras_beside_each_other_part_no_trip(policy, gap_us):
+    """The second one's stamp is 50 ms later; their clocks may be 60 ms wrong."""
+    to, since = over("A-B1", 0, 30), replace(over("B2-C", 30, 70), first_us=30 * S_US + 50_000)
+    settled = trips.one_fine_a_trip([to, since], dict.fromkeys(("A-B1", "B2-C"), policy), gap_us)
+    assert [one.outcome for one in settled] == [None, Outcome.CLEAR]
+
+
+@pytest.mark.parametrize(("apart_us", "fines"), [(trips.TOUCHING_US - 1, 1), (trips.TOUCHING_US, 2)])
+def test_passages_touch_until_so_much_is_between_them(apart_us, fines):
+    decided = [over("A-B", 0, 30), replace(over("C-D", 30, 70), first_us=30 * S_US + apart_us)]
+    settled = trips.one_fine_a_trip(decided, {"A-B": EACH, "C-D": EACH}, GAP_US * S_US)
+    assert sum(one.outcome is None for one in settled) == fines
 
 
 def test_proven_violation_goes_before_a_worse_one_in_doubt():
@@ -151,4 +167,5 @@ def test_each_violation_is_fined_or_stood_for_exactly_once(decided, policy):
     suspected = [passage.passage_id for passage in decided if passage.outcome is None]
     assert sorted([*legs, *(passage.passage_id for passage in fined)]) == sorted(suspected)
     for one, other in combinations(fined, 2):
-        assert one.last_us < other.first_us or other.last_us < one.first_us
+        apart_us = max(one.first_us - other.last_us, other.first_us - one.last_us)
+        assert apart_us >= (GAP_US * S_US if policy is ONCE else trips.TOUCHING_US)

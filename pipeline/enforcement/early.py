@@ -44,7 +44,8 @@ def passed_on(session: Session, history: Iterable[Published], section_ids: froze
     """The session with those passages alone that an early look passes on: what was passed on before, and proven
     violations in `section_ids`, unless a section that the vehicle has entered is still open.
 
-    Its passage would be of the same trip where the two sections overlap or touch, and might be the worse one.
+    Its passage would be of the same trip where the two sections overlap or touch, and might be the worse one. If
+    one is entered after this look, by a camera beside the exit, a later look withdraws what is no longer the worst.
     """
     known = {old.passage.passage_id for old in history}
     decides = not any(_is_open(passage, session.last_us - gap_us) for passage in session.passages)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from pipeline.enforcement import plain_yaml
 from pipeline.enforcement.policy import Amount, Deduction, Least, Policy
 from pipeline.enforcement.sections import HIGHEST_LIMIT_KMH, Section, parse_speed_kmh
+from pipeline.enforcement.speed import line_length_m
 from pipeline.enforcement.survey import SectionError
 
 DEFAULT = "edem"
@@ -42,13 +44,24 @@ def of_sections(policies: Mapping[str, Policy], sections: Iterable[Section], def
         if name not in policies:
             raise SectionError(f"{where}: found {name!r}; allowed: {', '.join(policies)}.")
         policy = policies[name]
-        if section.cameras and section.distance_m < policy.least_length_m:
-            raise SectionError(
-                f"section {section.section_id}: length_m: found {section.distance_m:g}; allowed by policy {name}: at "
-                f"least {policy.least_length_m:g}. Choose another policy, or join it with the next section."
-            )
+        _refuse_short(section, policy)
         found[section.section_id] = policy
     return found
+
+
+def _refuse_short(section: Section, policy: Policy) -> None:
+    """Of a track without a line no length is known."""
+    if section.cameras:
+        field, length_m, way_out = "length_m", section.distance_m, "join it with the next section"
+    elif section.line:
+        field, length_m, way_out = "line", line_length_m(section.line), "give it a longer line"
+    else:
+        return
+    if length_m < policy.least_length_m:
+        raise SectionError(
+            f"section {section.section_id}: {field}: found {length_m:g} m; allowed by policy {policy.name}: at least "
+            f"{policy.least_length_m:g} m. Choose another policy, or {way_out}."
+        )
 
 
 def _policy(name: str, entry: object) -> Policy:
@@ -64,17 +77,17 @@ def _policy(name: str, entry: object) -> Policy:
         sources=tuple(str(source) for source in _list(entry, "sources", name)),
         counts_mean_of_points=_word(entry, "counts", name),
         rounds_first=_word(entry, "round_first", name),
-        deductions=_bands(entry, "deduct", name, _deduction),
+        deductions=_bands(entry, "deduct", name, _deduction, bound="up_to"),
         rounds=_word(entry, "round", name),
         fixed_limit_kmh=kmh.get("over"),
         more_than_kmh=kmh.get("more_than", 0.0),
-        least=_bands(entry, "at_least", name, _least),
+        least=_bands(entry, "at_least", name, _least, bound="limit_up_to"),
         least_length_m=_number(entry.get("least_length_m", "0"), f"{name}.least_length_m"),
         one_fine_per_trip=_word(entry, "one_fine_per_trip", name),
         fines_point_speeds=_word(entry, "point_speeds", name),
         always_reviewed=_word(entry, "review", name),
         amounts=_bands(entry, "amounts", name, _amount),
-        currency=str(entry.get("currency", "")),
+        currency=_currency(entry, name),
         days_to_notice=None if days is None else round(days),
     )
 
@@ -82,9 +95,18 @@ def _policy(name: str, entry: object) -> Policy:
 def _word(entry: Mapping[str, Any], field: str, name: str) -> bool:
     if field not in entry:
         return False
-    if entry[field] not in _WORDS[field]:
-        raise _error(f"{name}.{field}", entry[field], " or ".join(_WORDS[field]))
-    return _WORDS[field][entry[field]]
+    word = entry[field]
+    if not isinstance(word, str) or word not in _WORDS[field]:
+        raise _error(f"{name}.{field}", word, " or ".join(_WORDS[field]))
+    return _WORDS[field][word]
+
+
+def _currency(entry: Mapping[str, Any], name: str) -> str:
+    """An amount without its currency says nothing to whoever must pay it."""
+    currency = entry.get("currency", "" if "amounts" not in entry else None)
+    if not isinstance(currency, str) or ("amounts" in entry and not currency.strip()):
+        raise _error(f"{name}.currency", currency, "the currency of the amounts, as in EUR")
+    return currency
 
 
 def _list(entry: Mapping[str, Any], field: str, name: str) -> list[Any]:
@@ -95,13 +117,31 @@ def _list(entry: Mapping[str, Any], field: str, name: str) -> list[Any]:
 
 
 def _bands(
-    entry: Mapping[str, Any], field: str, name: str, read: Callable[[Mapping[str, Any], str], Entry]
+    entry: Mapping[str, Any],
+    field: str,
+    name: str,
+    read: Callable[[Mapping[str, Any], str], Entry],
+    bound: str = "",
 ) -> tuple[Entry, ...]:
+    """`bound`: up to what a band holds; the first one that does counts. Empty: no order is asked for."""
     bands = _list(entry, field, name)
     for band in bands:
         if not isinstance(band, dict):
             raise _error(f"{name}.{field}", band, "a list of mappings")
-    return tuple(read(band, f"{name}.{field}") for band in bands)
+    found = tuple(read(band, f"{name}.{field}") for band in bands)
+    if bound:
+        _refuse_unreached(bands, f"{name}.{field}", bound)
+    return found
+
+
+def _refuse_unreached(bands: list[Mapping[str, Any]], field: str, bound: str) -> None:
+    up_to_kmh = [_kmh(band[bound], f"{field}.{bound}") if bound in band else math.inf for band in bands]
+    for number, (before_kmh, kmh) in enumerate(pairwise(up_to_kmh), 2):
+        if kmh <= before_kmh:
+            raise SectionError(
+                f"policy {field}[{number}]: found {bands[number - 1]}, which never applies: the one before it counts "
+                f"wherever it would; allowed: {bound} in ascending order, left out in the last band alone."
+            )
 
 
 def _deduction(band: Mapping[str, Any], field: str) -> Deduction:

@@ -35,10 +35,11 @@ _NAME_ALLOWED = "a name of at most 128 printable characters, not . or .., withou
 
 
 class Camera(msgspec.Struct, frozen=True):
-    """Where a camera stands, by how much its clock may be off, and in what steps it stamps the time."""
+    """Where a camera stands, by how much its clock may be off (None: not declared, and taken to be exact), and in what
+    steps it stamps the time."""
 
     location: Coordinates
-    clock_error_s: float = 0.0
+    clock_error_s: float | None = None
     resolution_s: float = 0.0
 
 
@@ -68,11 +69,16 @@ class Section(msgspec.Struct, frozen=True):
 
 
 class Network(msgspec.Struct, frozen=True):
-    """All cameras and sections of one section file."""
+    """All cameras and sections of one section file.
+
+    exact_clocks: cameras without a declared error of their clock; exact_lengths: sections without one of their length.
+    """
 
     cameras: dict[str, Coordinates]
     sections: dict[str, Section]
     by_camera: dict[str, tuple[str, ...]]
+    exact_clocks: tuple[str, ...] = ()
+    exact_lengths: tuple[str, ...] = ()
 
     def session_gap_s(self) -> float:
         """The longest leg at 10 km/h: once it has passed without a sighting, no violation is possible any more."""
@@ -117,12 +123,17 @@ def parse_network(text: str) -> Network:
     if not isinstance(found, list) or not found:
         raise _error("sections", found, "a list of at least one section")
     sections: dict[str, Section] = {}
+    exact_lengths: list[str] = []
     for number, entry in enumerate(found, 1):
         section = _section(entry, f"sections[{number}]", cameras, time_zone)
         if section.section_id in sections:
             raise _error(f"sections[{number}].id", section.section_id, "an id that no other section has")
         sections[section.section_id] = section
-    return Network(cameras=places, sections=sections, by_camera=_by_camera(sections))
+        if section.cameras and not _list(entry.get("length_error_m"), "length_error_m"):
+            exact_lengths.append(section.section_id)
+    by_camera = _by_camera(sections)
+    exact_clocks = tuple(name for name in by_camera if cameras[name].clock_error_s is None)
+    return Network(places, sections, by_camera, exact_clocks, tuple(exact_lengths))
 
 
 def doubts(network: Network) -> tuple[str, ...]:
@@ -136,13 +147,18 @@ def doubts(network: Network) -> tuple[str, ...]:
 
 
 def undeclared(network: Network) -> tuple[str, ...]:
-    """A line if there are sections whose clocks nobody vouches for."""
-    exact = [name for name, section in network.sections.items() if section.cameras and section.errors.time_s == 0]
+    """A line each if there are clocks, lengths and radars whose errors nobody vouches for."""
+    proof = "taken to be exact, and a speed just over the limit is a violation"
     told = []
-    if exact:
+    if network.exact_clocks:
+        names = list(dict.fromkeys(name for camera in network.exact_clocks for name in network.by_camera[camera]))
         told.append(
-            f"sections {_some(exact)}: no clock_error_s is declared for their cameras; their clocks are taken to be "
-            "exact, and a speed just over the limit is a violation"
+            f"sections {_some(names)}: no clock_error_s is declared for cameras {_some(network.exact_clocks)}; their "
+            f"clocks are {proof}"
+        )
+    if network.exact_lengths:
+        told.append(
+            f"sections {_some(network.exact_lengths)}: no length_error_m is declared; their lengths are {proof}"
         )
     tracks = [name for name, section in network.sections.items() if not section.cameras and section.track is None]
     if tracks:
@@ -187,11 +203,13 @@ def _camera(entry: object, field: str) -> Camera:
     _known(entry, {"location", "clock_error_s", "resolution_s"}, field)
     return Camera(
         _coordinates(entry.get("location"), f"{field}.location"),
-        *(
-            _number(entry.get(name, "0"), f"{field}.{name}", "seconds, from 0 to 60", lambda value: 0 <= value <= 60)
-            for name in ("clock_error_s", "resolution_s")
-        ),
+        _seconds(entry, "clock_error_s", field) if "clock_error_s" in entry else None,
+        _seconds(entry, "resolution_s", field) if "resolution_s" in entry else 0.0,
     )
+
+
+def _seconds(entry: Mapping[str, Any], name: str, field: str) -> float:
+    return _number(entry[name], f"{field}.{name}", "seconds, from 0 to 60", lambda value: 0 <= value <= 60)
 
 
 def _coordinates(found: object, field: str) -> Coordinates:
@@ -278,13 +296,17 @@ def _errors(found: object, field: str, cameras: Sequence[Camera]) -> ErrorBudget
     ends = (*cameras[:1], *cameras[-1:])
     return ErrorBudget(
         math.fsum(lengths_m),
-        math.fsum(camera.clock_error_s for camera in ends),
+        math.fsum(camera.clock_error_s or 0.0 for camera in ends),
         math.fsum(camera.resolution_s for camera in ends),
     )
 
 
 def _track_errors(entry: Mapping[str, Any], field: str, *, is_track: bool) -> TrackErrors | None:
-    """The errors of a radar's readings. Raises SectionError where some are declared and others they need are not."""
+    """The errors of a radar's readings. Raises SectionError where some are declared and others they need are not, and
+    where one would be ignored."""
+    if is_track and "length_error_m" in entry:
+        allowed = "of a section with cameras only; a line's is its location_error_m"
+        raise _error(f"{field}: length_error_m", entry["length_error_m"], allowed)
     given = [name for name in TRACK_KEYS if name in entry]
     if not given:
         return None
@@ -295,6 +317,9 @@ def _track_errors(entry: Mapping[str, Any], field: str, *, is_track: bool) -> Tr
             f"{field}: found {', '.join(given)}; allowed: location_error_m with clock_error_s, where its points tell "
             "the time, or with speed_error, where they tell their speed alone, or with both."
         )
+    if "resolution_s" in given and "clock_error_s" not in given:
+        allowed = "with clock_error_s, where its points tell the time, only"
+        raise _error(f"{field}: resolution_s", entry["resolution_s"], allowed)
     clock_s, resolution_s = (
         _number(entry.get(name, "0"), f"{field}: {name}", "seconds, from 0 to 60", lambda value: 0 <= value <= 60)
         for name in ("clock_error_s", "resolution_s")

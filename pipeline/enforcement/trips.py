@@ -5,9 +5,10 @@ section sees of it is parted once more where that section did not see it for a g
 else the vehicle does.
 
 Who drives too fast through A-B and B-C, and so through A-C as well, drove too fast once. Passages that touch or overlap
-are of one trip; under a policy with one fine a trip so are those less than a gap apart. The worst one that nothing
-speaks against stands for all of them: were it the worst of all, a doubt about that one would bring the trip before a
-person although a lesser violation is proven.
+are of one trip, and they touch where less than five seconds are between them: the camera that ends one may stand beside
+the one that begins the next, and their clocks differ. Under a policy with one fine a trip so are those less than a gap
+apart. The worst one that nothing speaks against stands for all of them: were it the worst of all, a doubt about that
+one would bring the trip before a person although a lesser violation is proven.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pipeline.enforcement import clones
 from pipeline.enforcement.model import Leg, Outcome, Passage, Reason, Sighting
 from pipeline.enforcement.policy import Policy, is_suspected
 
+TOUCHING_US = 5_000_000  # between two cameras beside each other, by clocks that differ
 SectionIds = Callable[[Sighting], tuple[str, ...]]
 
 
@@ -87,7 +89,7 @@ def one_fine_a_trip(decided: Sequence[Passage], policies: Mapping[str, Policy], 
 def _trips(suspected: Iterable[Passage], policies: Mapping[str, Policy], gap_us: int) -> list[list[Passage]]:
     trips: list[list[Passage]] = []
     for passage in sorted(suspected, key=attrgetter("first_us", "last_us", "section_id")):
-        wait_us = gap_us if policies[passage.section_id].one_fine_per_trip else 1
+        wait_us = max(gap_us if policies[passage.section_id].one_fine_per_trip else 0, TOUCHING_US)
         for trip in trips:
             if passage.first_us - max(before.last_us for before in trip) < wait_us and _may_be_one(trip, passage):
                 trip.append(passage)
