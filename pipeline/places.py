@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +18,8 @@ from pipeline import endpoints
 from pipeline.option_values import OptionError
 
 TIMEOUT_S = 20.0
-TRIES = 5  # to add to a file to which others add too
+TRIES = 10  # to add to a file to which others add too
+WAIT_S = 0.2  # at most, before the second try; longer before each later one
 RETRY = DEFAULT_RETRY.with_timeout(TIMEOUT_S)
 REFUSED = (OSError, ValueError, GoogleAPIError, GoogleAuthError, requests.RequestException)
 
@@ -82,7 +85,8 @@ def add_line(place: str, option: str, line: bytes) -> None:
 
 
 def _add_remotely(place: str, line: bytes) -> None:
-    for _ in range(TRIES):
+    for tried in range(TRIES):
+        time.sleep(random.uniform(0, WAIT_S * tried))  # noqa: S311 (so that two do not meet again and again)
         held = _held(place)
         data = _ended(held.data or b"") + line + b"\n"
         try:

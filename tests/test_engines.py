@@ -28,7 +28,10 @@ ROOT = Path(__file__).parents[1]
 def _environment(tmp_path, monkeypatch):
     monkeypatch.setenv(secret.VARIABLE, SECRET)
     monkeypatch.chdir(tmp_path)
-    Path("sections.yaml").write_text(SECTIONS.replace("]}", "], clock_error_s: 0.001}"))
+    declared = SECTIONS.replace("]}", "], clock_error_s: 0.001}")
+    declared = declared.replace("[400]", "[400], length_error_m: [0]")
+    declared = declared.replace("[400, 800]", "[400, 800], length_error_m: [0, 0]")
+    Path("sections.yaml").write_text(declared)
     Path("in.ndjson").write_bytes(b"\n".join(traffic()))
 
 

@@ -60,6 +60,7 @@ def test_line_is_written_behind_one_that_came_meanwhile(storage, monkeypatch):
         return upload(blob, data, **options)
 
     monkeypatch.setattr(Blob, "upload_from_string", meanwhile)
+    monkeypatch.setattr(places, "WAIT_S", 0.0)
     places.add_line(place, "--option", b"mine")
     assert places.read(place, "--option") == b"another\n" * (places.TRIES - 1) + b"mine\n"
 
@@ -71,7 +72,8 @@ def test_who_never_comes_through_is_told(storage, monkeypatch):
         raise PreconditionFailed("changed")
 
     monkeypatch.setattr(Blob, "upload_from_string", refuse)
-    with pytest.raises(OptionError, match=r"--option: gs://.* cannot be written: others wrote to it 5 times in a row"):
+    monkeypatch.setattr(places, "WAIT_S", 0.0)
+    with pytest.raises(OptionError, match=r"--option: gs://.* cannot be written: others wrote to it 10 times in a row"):
         places.add_line(place, "--option", b"mine")
 
 
