@@ -28,7 +28,7 @@ def with_limit(passage: Passage, section: Section, notices: SectionNotices | Non
     if is_constant(section, notices):
         return passage
     notices = notices or SectionNotices(section.section_id)
-    hangs_on_time = _is_by_clock(section) or any(map(_sets_limit, notices.signs))
+    hangs_on_time = any(rule.is_by_clock for rule in section.limits.rules) or any(map(_sets_limit, notices.signs))
     of = _of_any_time if hangs_on_time and not _is_timed(passage) else _in_force
     found = of(passage, section, notices)
     if is_constant(section, None) and _is_silent(found.notices):
@@ -58,10 +58,6 @@ def _in_force(passage: Passage, section: Section, notices: SectionNotices) -> Ap
 def _is_timed(passage: Passage) -> bool:
     """Whether all its times are those of its cameras."""
     return all(one.timed for one in (passage.entry, passage.exit, *passage.points) if one is not None)
-
-
-def _is_by_clock(section: Section) -> bool:
-    return any(rule.days or rule.hours or rule.since or rule.until for rule in section.limits.rules)
 
 
 def _sets_limit(sign: SignNotice) -> bool:

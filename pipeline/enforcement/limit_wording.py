@@ -53,5 +53,4 @@ def _conditions(rule: Rule, time_zone: str) -> str:
     found += [f"{name} {text}" for name, text in (("since", rule.since), ("until", rule.until)) if text]
     if not found:
         return "unless another rule of the section holds"
-    by_clock = rule.days or rule.hours or rule.since or rule.until
-    return "; ".join([*found, f"by the clock of {time_zone}"] if time_zone and by_clock else found)
+    return "; ".join([*found, f"by the clock of {time_zone}"] if time_zone and rule.is_by_clock else found)

@@ -50,6 +50,11 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
     since: str = ""
     until: str = ""
 
+    @property
+    def is_by_clock(self) -> bool:
+        """Whether it holds at some times only."""
+        return bool(self.days or self.hours or self.since or self.until)
+
 
 class Limits(msgspec.Struct, frozen=True, gc=False):
     """What a section's limit depends on. rules: of those in force the last one counts; none: the limit is constant.
@@ -167,7 +172,7 @@ class _Signs:
         self._rules = tuple((rule, number) for number, rule in enumerate(limits.rules, 1))[::-1]
         self._rules = self._rules or ((Rule(constant_kmh), 0),)
         self._zone, self._signs = limits.time_zone, signs
-        self._by_clock = any(rule.days or rule.hours or rule.since or rule.until for rule in limits.rules)
+        self._by_clock = any(rule.is_by_clock for rule in limits.rules)
 
     def classes(self) -> tuple[str, ...]:
         """Those that differ: the ones that are named, and one for all others."""
