@@ -123,7 +123,7 @@ def _work(settings: Settings, steps: Measure, windows: Windowing, sent: list[Mes
     ]
     network = settings.network.sections
     measured = [one for name, vehicle, part in seen for one in passages.measure(network[name], vehicle, part).passages]
-    decided = [one for vehicle, found in sessions for one in steps.session(vehicle, found)[0].passages]
+    decided = [one for vehicle, found in sessions for one in steps.session(vehicle, found).passages]
     cases = [evidence.case_of(one) for one in decided if policy.is_suspected(one)]
     return Work(sent, batches, elements, sessions, seen, measured, decided, cases)
 

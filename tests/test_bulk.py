@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.enforcement import alarms, applied_limit, bulk, passages, policy, records, trips, twins
+from pipeline.enforcement import alarms, applied_limit, bulk, clones, passages, policy, records, trips, twins
 from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.intake import Batch, Intake, Located
 from pipeline.enforcement.limits import Limits, Quarantine, Rule, SectionNotices, SignNotice
@@ -73,6 +73,8 @@ def one_by_one(found: list[Located], pseudonyms: Pseudonyms) -> Found:
         if one.section_ids:
             of_vehicle[one.sighting.vehicle_id].append(one.sighting)
     for vehicle_id, sightings in of_vehicle.items():
+        pairs = clones.impossible(passages.in_order(sightings), RULES.ceiling_kmh)
+        of_pairs = defaultdict[clones.Pair, list[Passage]](list)
         for session in sessions_of(sightings):
             own = [
                 policy.decide(
@@ -86,9 +88,12 @@ def one_by_one(found: list[Located], pseudonyms: Pseudonyms) -> Found:
                 if session[0].time_us <= part[0].time_us <= session[-1].time_us
                 for passage in passages.measure(SECTIONS[section_id], vehicle_id, part, pseudonyms).passages
             ]
-            settled, pairs = trips.settle(passages.in_order(session), own, RULES)
+            here = [pair for pair in pairs if any(one in session for one in pair[:2])]
+            settled = trips.settle(own, here, RULES)
             decided.extend(settled)
-            raised.extend(alarms.of_clone(pair, settled, pseudonyms) for pair in pairs)
+            for pair in here:
+                of_pairs[pair].extend(settled)
+        raised.extend(alarms.of_clone(pair, of_pairs[pair], pseudonyms) for pair in pairs)
     settled = [passage for passage in decided if not policy.is_suspected(passage)]
     suspected = [passage for passage in decided if policy.is_suspected(passage)]
     return in_order(records.passage_records(settled, pseudonyms), suspected, raised, list(twins.unmatched(decided)))

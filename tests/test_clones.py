@@ -77,6 +77,34 @@ def test_across_the_date_line_is_no_journey_around_the_world():
     assert found(seen((-17.0, 179.999), 0), seen((-17.0, -179.999), 60)) == []
 
 
+def test_end_of_another_session_is_compared_like_any_sighting():
+    before, after = seen(MANHATTAN, -600), seen(MANHATTAN, 700)
+    assert [pair[:2] for pair in clones.impossible([seen(NEWARK, 0)], 250.0, [before, after])] == []
+    assert len(clones.impossible([seen(NEWARK, -500), seen(NEWARK, 600)], 250.0, [before, after])) == 2
+
+
+def test_what_other_sessions_are_among_themselves_was_told_with_them():
+    others = [seen(MANHATTAN, 0), seen(NEWARK, 60)]
+    assert clones.impossible([seen(NEWARK, 700)], 250.0, others) == []
+
+
+def test_ends_of_a_session_are_its_first_and_last_of_each_region():
+    told = {"image_url": "gs://b/1", "plate": "V", "lane": 1}
+    drive = [
+        seen(None, 0),
+        seen(MANHATTAN, 1, plate_region="US-NY", **told),
+        seen(MANHATTAN, 2, plate_region="US-NJ"),
+        seen(MANHATTAN, 3, plate_region="US-NJ"),
+        seen(MANHATTAN, 4, plate_region="US-NY"),
+        seen(NEWARK, 5, plate_region="US-NY"),
+        seen(NEWARK, 6, timed=False),
+    ]
+    found = clones.ends(drive)
+    assert sorted((one.time_us - T0_US) // 10**6 for one in found) == [1, 2, 3, 5]
+    assert all((one.vehicle_id, one.plate, one.image_url) == ("", None, None) for one in found)
+    assert clones.ends([seen(None, 0)]) == ()
+
+
 PLACES = st.tuples(st.floats(40.0, 40.3), st.floats(-74.3, -74.0))
 DRIVES = st.lists(st.tuples(PLACES, st.integers(0, 900), st.sampled_from([None, "US-NY", "US-NJ"])), max_size=8)
 

@@ -240,6 +240,26 @@ def test_plate_at_two_places_raises_an_alarm_and_is_for_a_person():
     assert [element for element in noted if isinstance(element, Alarm)] == [alarm]
 
 
+def test_plate_at_two_places_in_two_sessions_is_for_a_person_both_times():
+    """Thirty kilometres between two drives, and a hundred seconds: the first one has gone out already."""
+    near = {"G0": (40.0, -73.0), "G1": (40.003, -73.0)}
+    first = [replace(one, location=near[one.camera_id or ""]) for one in (seen(0, 0), seen(1, 20))]
+    second = [replace(one, location=(40.3, -73.0)) for one in (seen(0, 120), seen(1, 140))]
+    found = settings()
+    changes = Stream().arrive(*first).watermark(90).arrive(*second).changes(found)
+    assert [(one.revision, one.reasons) for one in changes] == [
+        (1, ()),
+        (1, (Reason.SEEN_ELSEWHERE,)),
+        (2, (Reason.SEEN_ELSEWHERE, Reason.REVISED)),
+    ]
+    (alarm,) = [element for element in noted if isinstance(element, Alarm)]
+    assert [one.camera_id for one in alarm.seen] == ["G1", "G0"]
+    assert set(alarm.passage_ids) == {one.passage_id for one in changes}
+    bounded([*first, *second], found)
+    assert [one.reasons for one in passed_on()] == [(Reason.SEEN_ELSEWHERE,)] * 2
+    assert [element for element in noted if isinstance(element, Alarm)] == [alarm]
+
+
 def test_two_vehicles_do_not_meet():
     found = Stream().arrive(seen(0, 0, "A"), seen(1, 40, "B")).changes()
     assert sorted(brief(found)) == [(1, None, Outcome.UNMEASURABLE)] * 2

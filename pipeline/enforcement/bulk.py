@@ -18,7 +18,18 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.enforcement import alarms, applied_limit, lines, model, passages, policy, records, speed, trips, twins
+from pipeline.enforcement import (
+    alarms,
+    applied_limit,
+    lines,
+    model,
+    passages,
+    policy,
+    records,
+    speed,
+    trips,
+    twins,
+)
 from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.bulk_policy import Policies
 from pipeline.enforcement.limits import SectionNotices
@@ -129,15 +140,11 @@ def _together(rows: Rows, suspected: Sequence[Passage], rules: trips.Rules, pseu
         by_vehicle[passage.vehicle_id].append(passage)
     several = {vehicle_id for vehicle_id, own in by_vehicle.items() if len(own) > 1}
     for vehicle_id, seen in rows.of_vehicles(several | rows.at_two_places(rules.ceiling_kmh)).items():
-        own = by_vehicle.pop(vehicle_id, [])
-        for session in trips.in_a_row(seen, rules.gap_us):
-            first_us, last_us = session[0].time_us, session[-1].time_us
-            decided = [passage for passage in own if first_us <= passage.first_us <= last_us]
-            settled, pairs = trips.settle(session, decided, rules)
-            parted = _parted(settled, pseudonyms)
-            found.suspected.extend(parted.suspected)
-            found.settled.extend(parted.settled)
-            found.alarms.extend(alarms.of_clone(pair, settled, pseudonyms) for pair in pairs)
+        settled, doubted = trips.settle_all(seen, by_vehicle.pop(vehicle_id, []), rules)
+        parted = _parted(settled, pseudonyms)
+        found.suspected.extend(parted.suspected)
+        found.settled.extend(parted.settled)
+        found.alarms.extend(alarms.of_clone(pair, of_pair, pseudonyms) for pair, of_pair in doubted)
     found.suspected.extend(chain.from_iterable(by_vehicle.values()))
     return found
 

@@ -8,8 +8,9 @@ hundred metres are allowed for where cameras stand and vehicles are read, and so
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -37,14 +38,42 @@ class Pair(NamedTuple):
     speed_kmh: float
 
 
-def impossible(seen: Iterable[Sighting], ceiling_kmh: float) -> list[Pair]:
+def impossible(seen: Iterable[Sighting], ceiling_kmh: float, of_others: Collection[Sighting] = ()) -> list[Pair]:
     """Neighbours in time that no vehicle can have driven between. `seen` are of one vehicle, in order of time.
 
-    If every neighbour can be reached in time, so can all others. Times of publishing say nothing.
+    of_others: the ends of its other sessions; a pair holds one of `seen` at least. If every neighbour can be reached in
+    time, so can all others. Times of publishing say nothing.
     """
-    placed = [sighting for sighting in seen if sighting.timed and sighting.location is not None]
+    if of_others:
+        seen = sorted((*of_others, *seen), key=attrgetter("time_us"))
+    placed = [sighting for sighting in seen if is_placed(sighting)]
     pairs = (pair for plate in _by_region(placed) for pair in pairwise(plate))
-    return [found for first, second in pairs if (found := _apart(first, second)).speed_kmh > ceiling_kmh]
+    found = (apart for first, second in pairs if (apart := _apart(first, second)).speed_kmh > ceiling_kmh)
+    return [pair for pair in found if not (pair.first in of_others and pair.second in of_others)]
+
+
+def ends(seen: Sequence[Sighting]) -> tuple[Sighting, ...]:
+    """The first and the last of a session's sightings in each region, with what is compared and told of them alone."""
+    placed = [sighting for sighting in seen if is_placed(sighting)]
+    last = {sighting.plate_region: sighting for sighting in placed}
+    first = {sighting.plate_region: sighting for sighting in reversed(placed)}
+    return tuple(map(_bare, dict.fromkeys((*first.values(), *last.values()))))
+
+
+def is_placed(sighting: Sighting) -> bool:
+    """Whether it says when and where the vehicle was."""
+    return sighting.timed and sighting.location is not None
+
+
+def _bare(sighting: Sighting) -> Sighting:
+    return Sighting(
+        sighting.event_id,
+        "",
+        sighting.time_us,
+        camera_id=sighting.camera_id,
+        location=sighting.location,
+        plate_region=sighting.plate_region,
+    )
 
 
 def _by_region(placed: Sequence[Sighting]) -> list[Sequence[Sighting]]:

@@ -17,6 +17,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from pipeline.enforcement import speed, track_errors
+from pipeline.enforcement.clones import Pair
 from pipeline.enforcement.model import Basis, Coordinates, ErrorBudget, Outcome, Passage, Reason, Sighting, passage_id
 from pipeline.enforcement.policy import IMPLAUSIBLE_KMH, MARGIN_KMH
 from pipeline.enforcement.privacy import IN_CLEAR, Pseudonyms
@@ -36,13 +37,19 @@ READING_SHARE, READING_KMH = 0.1, 5.0
 
 
 class Session(NamedTuple):
-    """The passages that one session of a vehicle's sightings holds: of all its sections, or of one of them."""
+    """The passages that one session of a vehicle's sightings holds: of all its sections, or of one of them.
+
+    `pairs`: between which sightings, one of them of this session, nobody can have driven; `ends`: what a later session
+    is compared with.
+    """
 
     vehicle_id: str
     first_us: int
     last_us: int
     n_sightings: int
     passages: tuple[Passage, ...]
+    pairs: Sequence[Pair] = ()
+    ends: tuple[Sighting, ...] = ()
 
 
 _time = attrgetter("time_us")

@@ -58,17 +58,30 @@ class Rules(NamedTuple):
     ceiling_kmh: float = clones.CEILING_KMH
 
 
-def settle(
-    seen: Sequence[Sighting], decided: Sequence[Passage], rules: Rules
-) -> tuple[Sequence[Passage], list[clones.Pair]]:
-    """The decided passages of one session, looked at together, and where the vehicle was at two places at once.
-
-    seen: its sightings in order of time.
-    """
-    pairs = clones.impossible(seen, rules.ceiling_kmh)
+def settle(decided: Sequence[Passage], pairs: Sequence[clones.Pair], rules: Rules) -> Sequence[Passage]:
+    """The decided passages of one session, looked at together. pairs: where the vehicle was at two places at once, with
+    one of the session's sightings."""
     if pairs:
         decided = clones.doubted(decided)
-    return one_fine_a_trip(decided, rules.policies, rules.gap_us), pairs
+    return one_fine_a_trip(decided, rules.policies, rules.gap_us)
+
+
+def settle_all(
+    seen: Sequence[Sighting], decided: Sequence[Passage], rules: Rules
+) -> tuple[list[Passage], list[tuple[clones.Pair, list[Passage]]]]:
+    """The decided passages of all sessions of a vehicle, and where it was at two places at once, with the passages of
+    the sessions of both sightings. seen: all its sightings, in order of time."""
+    pairs = clones.impossible(seen, rules.ceiling_kmh)
+    settled, of_pairs = list[Passage](), [(pair, list[Passage]()) for pair in pairs]
+    for session in in_a_row(seen, rules.gap_us):
+        first_us, last_us = session[0].time_us, session[-1].time_us
+        own = [passage for passage in decided if first_us <= passage.first_us <= last_us]
+        doubted = [one for one in of_pairs if any(first_us <= end.time_us <= last_us for end in one[0][:2])]
+        of_session = settle(own, [pair for pair, _ in doubted], rules)
+        settled += of_session
+        for _, told in doubted:
+            told.extend(of_session)
+    return settled, of_pairs
 
 
 def one_fine_a_trip(decided: Sequence[Passage], policies: Mapping[str, Policy], gap_us: int) -> Sequence[Passage]:

@@ -14,7 +14,19 @@ from apache_beam.utils.timestamp import Duration, Timestamp
 from apache_beam.utils.windowed_value import PaneInfo, PaneInfoTiming, WindowedValue
 
 from pipeline import notices, secret
-from pipeline.enforcement import alarms, applied_limit, bulk, early, evidence, passages, policy, revisions, trips, twins
+from pipeline.enforcement import (
+    alarms,
+    applied_limit,
+    bulk,
+    clones,
+    early,
+    evidence,
+    passages,
+    policy,
+    revisions,
+    trips,
+    twins,
+)
 from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.early import Look
 from pipeline.enforcement.intake import Batch
@@ -158,23 +170,29 @@ class Measure:
         self._pseudonyms = secret.pseudonyms(self._secret_source)
         self._following = notices.follow(self._notices)
 
-    def session(self, vehicle_id: str, sightings: Iterable[Sighting]) -> tuple[Session, list[Alarm]]:
-        """The session with its passages, and alarms; suspected ones have no outcome yet."""
+    def session(self, vehicle_id: str, sightings: Iterable[Sighting], history: History = ()) -> Session:
+        """The session with its passages; suspected ones have no outcome yet."""
         ordered = passages.in_order(sightings)
+        first_us, last_us = ordered[0].time_us, ordered[-1].time_us
         sections, found = self._network.sections, list[Passage]()
         for section_id, seen in trips.by_section(ordered, self._section_ids, self._gap_us):
             measured = passages.measure(sections[section_id], vehicle_id, seen, self._pseudonyms).passages
             found.extend(map(self._decide, measured))
-        decided, pairs = trips.settle(ordered, found, self._rules)
-        session = Session(vehicle_id, ordered[0].time_us, ordered[-1].time_us, len(ordered), tuple(decided))
-        return session, [alarms.of_clone(pair, decided, self._pseudonyms) for pair in pairs]
+        others = revisions.ends_of_others(history, first_us, last_us)
+        pairs = clones.impossible(ordered, self._rules.ceiling_kmh, others)
+        decided = tuple(trips.settle(found, pairs, self._rules))
+        return Session(vehicle_id, first_us, last_us, len(ordered), decided, pairs, clones.ends(ordered))
 
-    def look(self, vehicle_id: str, found: Look, history: History) -> tuple[Session, list[Alarm]]:
-        """The same; of an early look only the passages that it passes on, while alarms wait for the end."""
-        session, raised = self.session(vehicle_id, found.sightings)
+    def look(self, vehicle_id: str, found: Look, history: History) -> Session:
+        """The same; of an early look only the passages that it passes on."""
+        session = self.session(vehicle_id, found.sightings, history)
         if not found.early:
-            return session, raised
-        return early.passed_on(session, history, self._early_sections, self._gap_us), []
+            return session
+        return early.passed_on(session, history, self._early_sections, self._gap_us)
+
+    def alarms(self, session: Session, history: History) -> list[Alarm]:
+        """What a person should look at. history: as it is after this session."""
+        return [alarms.of_clone(pair, revisions.doubted_by(pair, history), self._pseudonyms) for pair in session.pairs]
 
     def share(self, shares: Iterable[Share]) -> Iterator[bulk.Found]:
         """The passages of all sightings of some vehicles; suspected ones have no outcome yet."""
@@ -256,14 +274,13 @@ class _MeasureAndRevise(beam.DoFn):
     ) -> Iterator[Passage | TaggedOutput]:
         vehicle_id, found = element
         known = history.read() or ()
-        if isinstance(found, Look):
-            session, raised = self._measure.look(vehicle_id, found, known)
-        else:
-            session, raised = self._measure.session(vehicle_id, found)
+        found = found if isinstance(found, Look) else Look(tuple(found), early=False)
+        session = self._measure.look(vehicle_id, found, known)
         changes, remembered = revisions.revise(known, session)
         if remembered:
             self._remember(session.last_us, remembered, history, forget)
-        yield from (TaggedOutput("alarms", alarm) for alarm in raised)
+        if not found.early:  # alarms wait for the end
+            yield from (TaggedOutput("alarms", alarm) for alarm in self._measure.alarms(session, remembered))
         yield from self._ways(changes)
 
     def _remember(
