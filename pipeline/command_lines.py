@@ -140,9 +140,10 @@ def review() -> Parser:
     parser = Parser(
         "python -m pipeline review",
         "Review: list the cases that wait for a person, the most urgent first; show one; confirm it, which makes it a "
-        "fine, or reject it, after which it never is one; cameras: how often each camera misread, as decisions say.",
+        "fine, or reject it, after which it never is one; alarms: possible pairs, near twins and plates at two places; "
+        "cameras: how often each camera misread, as decisions say.",
     )
-    parser.add_argument("action", choices=("list", "show", "confirm", "reject", "cameras"))
+    parser.add_argument("action", choices=("list", "show", "confirm", "reject", "alarms", "cameras"))
     parser.add_argument("fine_id", nargs="?", metavar="FINE_ID", help="of show, confirm, reject: the id of the case")
     parser.add_argument("--project_id", default=os.environ.get("GOOGLE_CLOUD_PROJECT"))
     parser.add_argument("--dataset", default="section_speed", help="dataset of the cases. Default: section_speed")
@@ -151,6 +152,10 @@ def review() -> Parser:
     parser.add_argument(
         "--save", metavar="FOLDER", help="of show: folder for the pictures, and the sheet of its packet"
     )
+    parser.add_argument(
+        "--kind", choices=("clone", "near_twin", "possible_pair"), help="of alarms: this kind alone. Default: all"
+    )
+    parser.add_argument("--days", help="of alarms: those of so many days. Default: 7")
     deciding = parser.add_argument_group("confirm, reject")
     deciding.add_argument("--reviewer", help="who decides; needed, and recorded")
     deciding.add_argument("--reason", help="why; needed to reject, and recorded")

@@ -15,12 +15,13 @@ from google.cloud import bigquery
 from google.pubsub_v1 import PublisherClient
 
 from pipeline import endpoints
-from pipeline.enforcement import decisions
+from pipeline.enforcement import alarms, decisions
+from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.decisions import Review, Reviewed
 from pipeline.enforcement.records import Fine, fine_attributes
 from pipeline.patience import PATIENCE, first_line, told
 from pipeline.warehouse import tables
-from pipeline.warehouse.rows import INSERT_TIMEOUT_S, RETRY, ROW_IDS, RowError, record
+from pipeline.warehouse.rows import INSERT_TIMEOUT_S, RETRY, ROW_IDS, Record, RowError, record
 
 QUERY_TIMEOUT_S = 60.0
 _QUEUE = "SELECT * FROM `{dataset}.review_queue` ORDER BY exit_time, fine_id"
@@ -33,6 +34,7 @@ ORDER BY fine_id
 """
 _REVISIONS = "SELECT * FROM `{dataset}.fines` WHERE fine_id = @fine_id"
 _REVIEWS = "SELECT * FROM `{dataset}.reviews` WHERE fine_id = @fine_id ORDER BY decided_at, review_id"
+_ALARMS = "SELECT * FROM `{dataset}.alarms` WHERE time >= TIMESTAMP_MICROS(@since_us) ORDER BY time DESC, alarm_id"
 _CAMERAS = "SELECT * FROM `{dataset}.camera_misreads` ORDER BY misread_rate DESC, camera_id"
 
 
@@ -48,6 +50,13 @@ class Queued(NamedTuple):
     unsent: list[str]
 
 
+class Raised(NamedTuple):
+    """Alarms, the newest first, each once as it was told last, and how many that this release cannot read."""
+
+    alarms: list[Alarm]
+    unreadable: int
+
+
 class Desk:
     """The cases of a dataset, PROJECT.NAME."""
 
@@ -57,13 +66,13 @@ class Desk:
 
     def queue(self) -> Queued:
         """What waits for a decision."""
-        rows, cases = self._rows(_QUEUE), []
-        for row in rows:
-            try:
-                cases.append(record(row, Fine))
-            except RowError:
-                continue
-        return Queued(cases, len(rows) - len(cases), [row["fine_id"] for row in self._rows(_UNSENT)])
+        cases, unreadable = _readable(self._rows(_QUEUE), Fine)
+        return Queued(cases, unreadable, [row["fine_id"] for row in self._rows(_UNSENT)])
+
+    def alarms(self, since_us: int) -> Raised:
+        """What else a person should look at."""
+        found, unreadable = _readable(self._rows(_ALARMS, since_us=since_us), Alarm)
+        return Raised(alarms.latest(found), unreadable)
 
     def case(self, fine_id: str) -> Reviewed:
         """A case with all decisions about it. Raises DeskError if there is none."""
@@ -103,8 +112,8 @@ class Desk:
         if errors:
             raise DeskError(f"{name}: BigQuery refused the row: {errors[0].get('errors')}")
 
-    def _rows(self, sql: str, fine_id: str | None = None) -> list[dict[str, Any]]:
-        config = bigquery.QueryJobConfig(query_parameters=_parameters(fine_id))
+    def _rows(self, sql: str, fine_id: str | None = None, since_us: int | None = None) -> list[dict[str, Any]]:
+        config = bigquery.QueryJobConfig(query_parameters=_parameters(fine_id, since_us))
         text = sql.format(dataset=self._dataset)
         with told("bigquery", self._dataset):
             try:
@@ -120,5 +129,17 @@ class Desk:
         return DeskError(f"--dataset: {self._dataset}: {first_line(error)}. Make it: {make}")
 
 
-def _parameters(fine_id: str | None) -> list[bigquery.ScalarQueryParameter]:
-    return [] if fine_id is None else [bigquery.ScalarQueryParameter("fine_id", "STRING", fine_id)]
+def _readable(rows: Sequence[dict[str, Any]], type_: type[Record]) -> tuple[list[Record], int]:
+    """The rows as records, and how many this release cannot read."""
+    found = []
+    for row in rows:
+        try:
+            found.append(record(row, type_))
+        except RowError:
+            continue
+    return found, len(rows) - len(found)
+
+
+def _parameters(fine_id: str | None, since_us: int | None) -> list[bigquery.ScalarQueryParameter]:
+    given = (("fine_id", "STRING", fine_id), ("since_us", "INT64", since_us))
+    return [bigquery.ScalarQueryParameter(*one) for one in given if one[2] is not None]

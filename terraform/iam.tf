@@ -42,6 +42,7 @@ locals {
     { account = "reviewer", role = "roles/bigquery.dataViewer", table = "latest_fines" },
     { account = "reviewer", role = "roles/bigquery.dataViewer", table = "review_queue" },
     { account = "reviewer", role = "roles/bigquery.dataViewer", table = "camera_misreads" },
+    { account = "reviewer", role = "roles/bigquery.dataViewer", table = "alarms" },
     { account = "reviewer", role = "roles/bigquery.dataEditor", table = "fines" },
     { account = "reviewer", role = "roles/bigquery.dataEditor", table = "reviews" },
     { account = "analyst", role = "roles/bigquery.dataViewer", table = "sightings" },

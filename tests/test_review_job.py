@@ -20,8 +20,9 @@ from review_samples import PLATE, case
 from pipeline import command_lines, endpoints, review_desk
 from pipeline.deployment.plan import Resources, plan
 from pipeline.enforcement import manifest
+from pipeline.enforcement.alarms import Alarm, SeenAt
 from pipeline.enforcement.manifest import digest
-from pipeline.enforcement.model import Reason, Status
+from pipeline.enforcement.model import AlarmKind, Reason, Status
 from pipeline.enforcement.records import Evidence, Fine
 from pipeline.enforcement.times import rfc3339
 from pipeline.jobs import main
@@ -156,6 +157,68 @@ def test_case_of_a_later_release_is_told_and_does_not_hide_the_others(office):
     status, _, err = office.run("show", later["fine_id"])
     assert status == 2
     assert "written by a later release" in err
+
+
+# --- alarms
+
+
+def alarm(kind=AlarmKind.POSSIBLE_PAIR, hours_ago=1.0, passages=("p1", "p2"), **fields):
+    seen_us = time.time_ns() // 1000 - round(hours_ago * 3_600_000_000)
+    seen = (
+        SeenAt("e1", rfc3339(seen_us), "G1", (40.7, -74.0), "gs://cameras/1.jpg"),
+        SeenAt("e2", rfc3339(seen_us + 30_000_000)),
+    )
+    told = Alarm(f"{kind}-{hours_ago}", kind, "pseudonym", rfc3339(seen_us), 400.04, 30.0, 47.5, seen, passages)
+    return replace(told, **fields)
+
+
+def raise_alarms(office, *alarms):
+    name = f"{PROJECT}.{office.names.dataset}.alarms"
+    assert office.client.insert_rows_json(name, [tables.row(one) for one in alarms]) == []
+
+
+def test_alarms_are_listed_once_the_newest_first(office):
+    again = alarm(passages=("p1",))
+    clone = alarm(AlarmKind.CLONE, hours_ago=2, passages=())
+    raise_alarms(office, again, alarm(), clone, alarm(AlarmKind.NEAR_TWIN, hours_ago=24 * 8))
+    status, out, err = office.run("alarms")
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == (
+        "possible_pair-1.0  possible_pair: an entry and an exit that may be one vehicle's, never fined: 400 m in "
+        "30.000 s, 47.50 km/h at least"
+    )
+    assert lines[1].startswith("    G1, ")
+    assert lines[1].endswith(", e1, gs://cameras/1.jpg")
+    assert lines[2].startswith("    no camera, ")
+    assert lines[2].endswith(", e2, no picture")
+    assert lines[3] == "    passages p1, p2"
+    assert "400 m apart in a straight line, 30.000 s between: 47.50 km/h at least" in lines[4]
+    assert lines[-1] == "alarms of 7 days: 1 clone, 0 near_twin, 1 possible_pair"
+    assert "near_twin-192" in office.run("alarms", "--kind=near_twin", "--days=9")[1]
+    assert office.run("alarms", "--kind=near_twin")[1] == "alarms of 7 days: 0 near_twin\n"
+
+
+def test_alarm_of_a_later_release_is_told_and_does_not_hide_the_others(office):
+    later = tables.row(alarm()) | {"kind": "a_kind_to_come"}
+    raise_alarms(office, alarm(hours_ago=2))
+    assert office.client.insert_rows_json(f"{PROJECT}.{office.names.dataset}.alarms", [later]) == []
+    status, out, err = office.run("alarms")
+    assert (status, out.splitlines()[-1]) == (0, "alarms of 7 days: 0 clone, 0 near_twin, 1 possible_pair")
+    assert "1 more alarms were written by a later release" in err
+
+
+def test_every_kind_of_alarm_can_be_asked_for_and_has_words(office):
+    for kind in AlarmKind:
+        raise_alarms(office, alarm(kind))
+        assert f"{kind}: " in office.run("alarms", f"--kind={kind}")[1]
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "week", "3651"])
+def test_days_must_be_a_number_of_days(office, days):
+    status, _, err = office.run("alarms", f"--days={days}")
+    assert status == 2
+    assert f"--days: found {days!r}; allowed: so many days back, 1 to 3650" in err
 
 
 # --- show
@@ -496,7 +559,7 @@ def test_commands_of_the_page_are_taken():
     text = (Path(__file__).parents[1] / "docs/review.md").read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for line in text.splitlines() if "-m pipeline review " in line and line.startswith("    ")]
     found = [command_lines.review().parse(shlex.split(line, comments=True)[4:]) for line in lines]
-    assert [args.action for args in found] == ["list", "show", "confirm", "reject", "cameras"]
+    assert [args.action for args in found] == ["list", "show", "confirm", "reject", "alarms", "cameras"]
     assert found[3].plate == ["G1=KLM4821", "G2=KLM4822"]
 
 

@@ -119,6 +119,7 @@ def _reviewer(names: Resources) -> Iterator[Grant]:
     yield Grant(REVIEWER, "roles/storage.objectViewer", BUCKET, evidence, "looks at the pictures")
     for table in ("latest_fines", "review_queue", "camera_misreads"):
         yield Grant(REVIEWER, "roles/bigquery.dataViewer", TABLE, f"{names.dataset}.{table}", "reads the cases")
+    yield Grant(REVIEWER, "roles/bigquery.dataViewer", TABLE, f"{names.dataset}.alarms", "reads the alarms")
     for table in ("fines", "reviews"):
         yield Grant(REVIEWER, "roles/bigquery.dataEditor", TABLE, f"{names.dataset}.{table}", "reads, and adds rows")
     yield Grant(REVIEWER, "roles/bigquery.jobUser", PROJECT, names.project, "runs queries")

@@ -96,6 +96,16 @@ def of_possible_pair(entry_id: str, exit_id: str, passage: Passage, pseudonyms: 
     )
 
 
+def latest(found: Iterable[Alarm]) -> list[Alarm]:
+    """Each once, in their order: of one that was told again the one that names the most passages."""
+    told: dict[str, Alarm] = {}
+    for one in found:
+        known = told.setdefault(one.alarm_id, one)
+        if len(one.passage_ids) > len(known.passage_ids):
+            told[one.alarm_id] = one
+    return list(told.values())
+
+
 def _measured(passage: Passage) -> tuple[float, float, float]:
     return passage.distance_m or 0.0, passage.travel_time_s or 0.0, passage.min_speed_kmh or 0.0
 

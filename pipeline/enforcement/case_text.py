@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.enforcement import decisions, wording
+from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.decisions import Reviewed
-from pipeline.enforcement.model import Basis
+from pipeline.enforcement.model import AlarmKind, Basis
 from pipeline.enforcement.records import Evidence, Fine
 from pipeline.enforcement.review import Needs, Standing, Waiting, camera_plate, counted_kmh, needs_of
 from pipeline.enforcement.times import parse_rfc3339_us, rfc3339
@@ -15,6 +16,13 @@ WORDS = {
     Needs.ONE_PICTURE: "a look at one picture may settle it",
     Needs.BOTH_PICTURES: "both pictures must be looked at",
     Needs.MORE_THAN_PICTURES: "no picture can settle it: it can only be rejected",
+}
+ALARMS = {
+    AlarmKind.CLONE: "one plate at two places, {distance} apart in a straight line, {time} between: {speed} at least",
+    AlarmKind.NEAR_TWIN: "another plate like that of a suspected passage, seen at one end alone: {distance} in {time}, "
+    "{speed} at least",
+    AlarmKind.POSSIBLE_PAIR: "an entry and an exit that may be one vehicle's, never fined: {distance} in {time}, "
+    "{speed} at least",
 }
 _HOUR_US = 3_600_000_000
 
@@ -35,6 +43,21 @@ def summary(queue: Sequence[Waiting], capacity: int | None) -> str:
     pace = "" if capacity is None else f" ({capacity} a day)"
     cases = "1 case" if len(queue) == 1 else f"{len(queue)} cases"
     return f"{cases}: {counts[Standing.WAITS]} to look at{pace}" + (f", {others}" if others else "")
+
+
+def alarm(told: Alarm) -> Iterator[str]:
+    """The alarm in a line, and one for each of its sightings and for its passages."""
+    said = ALARMS[told.kind].format(
+        distance=f"{wording.number(round(told.distance_m, 1))} m",
+        time=wording.seconds(told.travel_time_s),
+        speed=wording.speed(told.speed),
+    )
+    yield f"{told.alarm_id}  {told.kind}: {said}"
+    for one in told.seen:
+        shown = (one.camera_id or "no camera", _time(one.timestamp), one.event_id, one.image_url or "no picture")
+        yield "    " + wording.line(", ".join(shown))
+    if told.passage_ids:
+        yield "    passages " + ", ".join(told.passage_ids)
 
 
 def facts(case: Reviewed, deadline_us: int | None, now_us: int) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,5 @@
-"""Review: list the cases that wait for a person, show one, confirm or reject it; and how often each camera misreads."""
+"""Review: list the cases that wait for a person, show one, confirm or reject it; what else there is to look at, and how
+often each camera misreads."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from google.api_core.exceptions import GoogleAPIError
 from pipeline import command_lines, policies
 from pipeline.enforcement import case_text, decisions, review, wording
 from pipeline.enforcement.decisions import DecisionError, Reviewed, Told
-from pipeline.enforcement.model import Reason, Status
+from pipeline.enforcement.model import AlarmKind, Reason, Status
 from pipeline.enforcement.records import Fine
 from pipeline.enforcement.wording import line
 from pipeline.option_values import OptionError, dataset_name, resource_name
@@ -63,6 +64,19 @@ def _show(args: argparse.Namespace, now_us: int) -> int:
     for one in saved:
         print(f"{'saved' if one.problem is None else 'FAILED':<10}{line(one)}")
     return int(any(one.problem for one in saved))
+
+
+def _alarms(args: argparse.Namespace, now_us: int) -> int:
+    days = _count(args.days or "7", "--days", "so many days back", 3650)
+    found = _desk(args).alarms(now_us - days * 86_400_000_000)
+    shown = [one for one in found.alarms if args.kind in (None, one.kind)]
+    for one in shown:
+        print("\n".join(case_text.alarm(one)))
+    counts = (f"{sum(one.kind is kind for one in shown)} {kind}" for kind in AlarmKind if args.kind in (None, kind))
+    print(f"alarms of {days} days: {', '.join(counts)}")
+    if found.unreadable:
+        _warn(f"{found.unreadable} more alarms were written by a later release; use that one")
+    return 0
 
 
 def _cameras(args: argparse.Namespace, now_us: int) -> int:
@@ -156,6 +170,7 @@ ACTIONS: Mapping[str, Callable[[argparse.Namespace, int], int]] = {
     "show": _show,
     "confirm": _confirm,
     "reject": _reject,
+    "alarms": _alarms,
     "cameras": _cameras,
 }
 # What each of them takes beside --project_id and --dataset; an option that would be ignored is a mistake.
@@ -164,6 +179,7 @@ _TAKES: Mapping[str, tuple[str, ...]] = {
     "show": ("fine_id", "save", "policies"),
     "confirm": ("fine_id", *_DECIDING, "after_deadline", "policies"),
     "reject": ("fine_id", *_DECIDING),
+    "alarms": ("kind", "days"),
     "cameras": (),
 }
 
@@ -206,10 +222,12 @@ def _reason(args: argparse.Namespace) -> str | None:
 
 
 def _capacity(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1_000_000):
-        raise OptionError(f"--capacity: found {text!r}; allowed: how many cases are looked at in a day, 1 to 1000000")
+    return None if text is None else _count(text, "--capacity", "how many cases are looked at in a day", 1_000_000)
+
+
+def _count(text: str, option: str, what: str, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
+        raise OptionError(f"{option}: found {text!r}; allowed: {what}, 1 to {most}")
     return int(text)
 
 
