@@ -8,15 +8,17 @@ import test_sessions
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
+from apache_beam.transforms.userstate import StateSpec
 from msgspec.structs import replace
 from test_sessions import NETWORK, T0_S, Stream, batch, settings
 
 from pipeline.enforcement import evidence
 from pipeline.enforcement.alarms import Alarm
+from pipeline.enforcement.holding import Watch
 from pipeline.enforcement.intake import Batch
 from pipeline.enforcement.model import AlarmKind, Passage, Reason, Sighting
 from pipeline.enforcement.records import Fine
+from pipeline.enforcement.twins import Unmatched, UnmatchedReads
 from pipeline.options import Settings
 from pipeline.transforms import twins
 from pipeline.transforms.coders import StructCoder
@@ -188,5 +190,14 @@ def test_stream_and_files_compare_alike(seed):
 
 
 def test_state_is_kept_as_records():
-    states = [spec for spec in vars(twins._Hold).values() if isinstance(spec, ReadModifyWriteStateSpec)]
-    assert [type(spec.coder) for spec in states] == [StructCoder]
+    states = [spec for spec in vars(twins._Hold).values() if isinstance(spec, StateSpec)]
+    assert [type(spec.coder) for spec in states] == [StructCoder] * 2
+
+
+def test_reads_that_an_earlier_release_kept_beside_the_cases_still_count():
+    class Bag:
+        def read(self) -> list[UnmatchedReads]:
+            return [UnmatchedReads((newer,))]
+
+    older, newer = (Unmatched("p", "s", seen(1, at_s, "HTT9067"), at_entry=False) for at_s in (25, 26))
+    assert list(twins._all(Watch(reads=(older,)), Bag())) == [older, newer]

@@ -10,7 +10,7 @@ from pipeline.enforcement import holding, twins
 from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.holding import News, TakenBack, Watch
 from pipeline.enforcement.model import AlarmKind, Passage, Reason
-from pipeline.enforcement.twins import Reads, Rules
+from pipeline.enforcement.twins import Reads, Rules, Unmatched
 
 STRETCH = twins.stretch_of("s", T0_US, RULES)
 EVER_US = T0_US + 10_000 * S_US
@@ -20,14 +20,18 @@ class Section:
     """One stretch, as time goes on."""
 
     def __init__(self, rules: Rules = RULES) -> None:
-        self.rules = rules
-        self.watch, self.out, self.alarms, self.dropped = Watch(until_us=EVER_US), list[Passage](), list[Alarm](), 0
+        self.rules, self.reads = rules, list[Unmatched]()
+        self.watch, self.out, self.alarms, self.dropped = Watch(), list[Passage](), list[Alarm](), 0
 
     def hear(self, news: News) -> "Section":
-        return self._take(holding.hear(self.watch, STRETCH, news, self.rules))
+        self.reads += news.reads
+        return self._take(holding.hear(self.watch, news))
 
     def until(self, at_us: int) -> "Section":
-        return self._take(holding.release(self.watch, at_us, self.rules))
+        return self._take(holding.release(self.watch, self.reads, at_us, self.rules))
+
+    def look(self) -> "Section":
+        return self._take(holding.look(self.watch, STRETCH, self.reads, self.rules))
 
     def _take(self, step: holding.Step) -> "Section":
         self.watch, self.dropped = step.watch, self.dropped + step.dropped
@@ -67,7 +71,7 @@ def test_twin_that_comes_while_it_is_held_sends_it_to_a_person(order):
 
 
 def test_twin_that_comes_later_is_an_alarm():
-    section = Section().hear(case()).until(DUE_US).hear(TWIN).hear(TWIN)
+    section = Section().hear(case()).until(DUE_US).hear(TWIN).look().hear(TWIN).look()
     assert [one.reasons for one in section.out] == [()]
     (alarm,) = section.alarms
     assert (alarm.kind, alarm.passage_ids[0]) == (AlarmKind.NEAR_TWIN, section.out[0].passage_id)
@@ -87,7 +91,7 @@ def test_twin_that_is_known_at_the_exit_sends_the_case_to_a_person():
 
 
 def test_twin_that_comes_after_the_exit_was_decided_is_an_alarm_that_names_the_passage():
-    section = Section(AT_EXIT).hear(case()).until(0).hear(TWIN).until(EVER_US)
+    section = Section(AT_EXIT).hear(case()).until(0).hear(TWIN).until(EVER_US).look()
     assert [one.reasons for one in section.out] == [()]
     (alarm,) = section.alarms
     assert (alarm.kind, alarm.passage_ids[0]) == (AlarmKind.NEAR_TWIN, section.out[0].passage_id)
@@ -131,11 +135,25 @@ def test_case_without_a_plate_is_not_held():
     assert len(Section().hear(News(suspected=nobody)).until(0).out) == 1
 
 
-def test_what_is_held_is_looked_at_again_however_little_is_remembered():
+def test_next_time_is_that_of_the_first_that_is_held():
     section = Section()
-    section.watch = Watch(until_us=0)
-    assert holding.next_us(section.hear(case()).watch, RULES) == DUE_US
-    assert holding.next_us(section.until(DUE_US).watch, RULES) == 0
+    assert holding.next_due_us(section.watch, RULES) is None
+    assert holding.next_due_us(section.hear(case(at_s=7)).hear(case()).watch, RULES) == DUE_US
+    assert holding.next_due_us(section.until(DUE_US).watch, RULES) == DUE_US + 7 * S_US
+    assert holding.next_due_us(section.until(EVER_US).watch, RULES) is None
+
+
+@given(st.integers(T0_US, T0_US + 10 * GAP_US))
+def test_reads_are_looked_at_within_a_gap(now_us):
+    assert now_us < holding.look_us(now_us, RULES) <= now_us + GAP_US
+    assert holding.look_us(holding.look_us(now_us, RULES) - 1, RULES) == holding.look_us(now_us, RULES)
+
+
+def test_stretch_is_remembered_from_its_end_and_from_whatever_came_last():
+    remember_us = 100 * S_US
+    end_us = (T0_US // RULES.stretch_us + 1) * RULES.stretch_us + 2 * RULES.window_us("s")
+    assert holding.forget_us(STRETCH, T0_US, remember_us, RULES) == end_us + remember_us
+    assert holding.forget_us(STRETCH, end_us + 1, remember_us, RULES) == end_us + 1 + remember_us
 
 
 def test_pair_is_offered_once_both_are_known():
@@ -143,7 +161,7 @@ def test_pair_is_offered_once_both_are_known():
     for order in ([entry, leaving], [leaving, entry], [entry, leaving, entry, leaving]):
         section = Section()
         for news in order:
-            section.hear(news)
+            section.hear(news).look()
         assert [alarm.kind for alarm in section.alarms] == [AlarmKind.POSSIBLE_PAIR]
 
 
@@ -196,10 +214,10 @@ def test_what_is_heard_in_time_is_as_if_all_was_there(heard):
     section = Section()
     for one in news:
         section.hear(one)
-    section.until(EVER_US)
+    section.until(EVER_US).look()
     cases = {one.suspected.passage_id: one.suspected for one in news if one.suspected}
     reads = [read for one in news for read in one.reads]
     found = twins.compare(list(cases.values()), Reads(reads), RULES)
     alarms = [*found.alarms, *twins.pairs(STRETCH, Reads(reads), RULES)]
     assert sorted(section.out, key=str) == sorted(found.suspected, key=str)
-    assert {alarm.alarm_id for alarm in section.alarms} == {alarm.alarm_id for alarm in alarms}
+    assert sorted(alarm.alarm_id for alarm in section.alarms) == sorted({alarm.alarm_id for alarm in alarms})

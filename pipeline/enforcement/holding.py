@@ -3,9 +3,12 @@
 An unmatched read comes out when its vehicle has been unseen for a session gap. One whose vehicle's entry was taken for
 that of a passage lies behind the passage's entry by as long as a vehicle may be in the section, so once another gap has
 passed all have come out, but for those of vehicles that are still driving on other sections: what comes later than that
-changes no case any more, and is an alarm. An alarm is also what names the
-twin, whenever it came. Where violations are passed on as soon as the exit is seen nothing is held: what has come out by
-then counts, and what comes later is an alarm.
+changes no case any more, and is an alarm. An alarm is also what names the twin, whenever it came. Where violations are
+passed on as soon as the exit is seen nothing is held: what has come out by then counts, and what comes later is an
+alarm.
+
+Reads are far more than cases, and most concern none. So they are put by as they come, beside what is known of the
+cases, and looked at when a case is to be let go, and once a session gap for pairs and for what came too late.
 
 Nothing that was taken back goes out. Revisions of a passage and withdrawals of its case come this way too, in whatever
 order: of each passage the highest revision counts that was heard of. A case that is held when its withdrawal comes is
@@ -15,7 +18,7 @@ Unmatched reads are not taken back: one that a late sighting has matched since s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -51,12 +54,16 @@ class Suspicion(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Watch(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What is known of a stretch, each thing in the order in which it came; until_us: nothing new comes after that."""
+    """What is known of a stretch beside its unmatched reads, each thing in the order in which it came.
+
+    told: the alarms that were raised. reads: those that an earlier release kept here; until_us: what it forgot them at.
+    """
 
     suspicions: tuple[Suspicion, ...] = ()
     reads: tuple[Unmatched, ...] = ()
     taken_back: tuple[TakenBack, ...] = ()
     until_us: int = 0
+    told: tuple[str, ...] = ()
 
 
 class Step(NamedTuple):
@@ -68,27 +75,13 @@ class Step(NamedTuple):
     dropped: int = 0
 
 
-def hear(watch: Watch, stretch: str, news: News, rules: Rules, pseudonyms: Pseudonyms = IN_CLEAR) -> Step:
-    """Take one thing in. News that is repeated changes nothing."""
+def hear(watch: Watch, news: News) -> Step:
+    """Take in what is suspected or was taken back. News that is repeated changes nothing."""
     if news.suspected is not None:
         return _suspect(watch, news.suspected)
     if news.taken_back is not None:
         return _take_back(watch, news.taken_back)
-    alarms: list[Alarm] = []
-    for read in news.reads:
-        if read not in watch.reads:
-            watch, _, raised, _ = _hear_read(watch, stretch, read, rules, pseudonyms)
-            alarms += raised
-    return Step(watch, alarms=alarms)
-
-
-def _hear_read(watch: Watch, stretch: str, read: Unmatched, rules: Rules, pseudonyms: Pseudonyms) -> Step:
-    others = [known for known in watch.reads if twins.key_of(known) != twins.key_of(read)]
-    gone = [suspicion.passage for suspicion in watch.suspicions if not suspicion.held]
-    too_late = twins.compare(gone, Reads([read]), rules, pseudonyms).alarms if gone else []
-    opposite = [one for one in others if one.at_entry != read.at_entry and twins.near_twins(one.read, read.read)]
-    offered = twins.pairs(stretch, Reads([read, *opposite]), rules, pseudonyms) if opposite else ()
-    return Step(replace(watch, reads=(*others, read)), alarms=[*too_late, *offered])
+    return Step(watch)
 
 
 def _suspect(watch: Watch, passage: Passage) -> Step:
@@ -117,15 +110,45 @@ def _without(watch: Watch, passage_id: str, before_revision: int) -> tuple[tuple
     return others, sum(one.held for one in overtaken)
 
 
-def release(watch: Watch, now_us: int, rules: Rules, pseudonyms: Pseudonyms = IN_CLEAR) -> Step:
-    """Let go what has been held long enough; now_us: everything up to then has been heard."""
-    due = [one.passage for one in watch.suspicions if one.held and due_us(one.passage, rules) <= now_us]
-    if not due:
-        return Step(watch)
-    found = twins.compare(due, Reads(watch.reads), rules, pseudonyms)
+def release(
+    watch: Watch, reads: Iterable[Unmatched], now_us: int, rules: Rules, pseudonyms: Pseudonyms = IN_CLEAR
+) -> Step:
+    """Let go what has been held long enough. reads: all of the stretch; everything up to now_us has been heard."""
+    due = due_by(watch, now_us, rules)
+    found = twins.compare(due, Reads(_that_may_concern(due, reads, rules)), rules, pseudonyms)
     gone = {passage.passage_id for passage in due}
     suspicions = tuple(replace(one, held=False) if one.passage.passage_id in gone else one for one in watch.suspicions)
-    return Step(replace(watch, suspicions=suspicions), found.suspected, found.alarms)
+    return _telling(Step(replace(watch, suspicions=suspicions), found.suspected, found.alarms))
+
+
+def _that_may_concern(due: Sequence[Passage], reads: Iterable[Unmatched], rules: Rules) -> Iterator[Unmatched]:
+    """By their times: the few that are left are put in order."""
+    spans = [(one.first_us, one.last_us, rules.window_us(one.section_id)) for one in due]
+    from_us = min((first_us - window_us for first_us, _, window_us in spans), default=0)
+    until_us = max((last_us + window_us for _, last_us, window_us in spans), default=0)
+    return (one for one in reads if from_us <= one.read.time_us <= until_us)
+
+
+def look(
+    watch: Watch, stretch: str, reads: Iterable[Unmatched], rules: Rules, pseudonyms: Pseudonyms = IN_CLEAR
+) -> Step:
+    """What the reads of the stretch say of each other, and of what has gone out."""
+    known = Reads(reads)
+    gone = [one.passage for one in watch.suspicions if not one.held]
+    too_late = twins.compare(gone, known, rules, pseudonyms).alarms
+    return _telling(Step(watch, alarms=[*too_late, *twins.pairs(stretch, known, rules, pseudonyms)]))
+
+
+def _telling(step: Step) -> Step:
+    """Each alarm once."""
+    alarms = [alarm for alarm in step.alarms if alarm.alarm_id not in step.watch.told]
+    told = (*step.watch.told, *(alarm.alarm_id for alarm in alarms))
+    return step._replace(watch=replace(step.watch, told=told), alarms=alarms)
+
+
+def due_by(watch: Watch, now_us: int, rules: Rules) -> list[Passage]:
+    """What has been held long enough."""
+    return [one.passage for one in watch.suspicions if one.held and due_us(one.passage, rules) <= now_us]
 
 
 def due_us(passage: Passage, rules: Rules) -> int:
@@ -136,7 +159,19 @@ def due_us(passage: Passage, rules: Rules) -> int:
     return latest_us + rules.gap_us
 
 
-def next_us(watch: Watch, rules: Rules) -> int:
-    """When to look again: the next is to be let go, or else all is to be forgotten. What is held is never forgotten."""
-    held = (due_us(one.passage, rules) for one in watch.suspicions if one.held)
-    return min(held, default=watch.until_us)
+def next_due_us(watch: Watch, rules: Rules) -> int | None:
+    """When the next is to be let go; None: nothing is held."""
+    return min((due_us(one.passage, rules) for one in watch.suspicions if one.held), default=None)
+
+
+def forget_us(stretch: str, now_us: int, remember_us: int, rules: Rules) -> int:
+    """When nothing new comes any more, as far as is known now."""
+    section_id, _, number = stretch.rpartition("|")
+    end_us = (int(number) + 1) * rules.stretch_us + 2 * rules.window_us(section_id)
+    return max(end_us, now_us) + remember_us
+
+
+def look_us(now_us: int, rules: Rules) -> int:
+    """When to look at reads that have come out now, and at all others that do until then: each look costs as much as
+    the stretch has reads."""
+    return (now_us // rules.gap_us + 1) * rules.gap_us

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -11,7 +12,6 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms import userstate
 from apache_beam.utils.timestamp import Timestamp
-from msgspec.structs import replace
 
 from pipeline import notices, secret
 from pipeline.enforcement import holding, twins
@@ -142,7 +142,10 @@ class _Hold(beam.DoFn):
     """Holds what is suspected until the watermark has passed all that may speak against it."""
 
     WATCH = userstate.ReadModifyWriteStateSpec("watch", StructCoder(Watch))
-    LOOK = userstate.TimerSpec("look", beam.TimeDomain.WATERMARK)
+    READS = userstate.BagStateSpec("reads", StructCoder(UnmatchedReads))
+    DUE = userstate.TimerSpec("look", beam.TimeDomain.WATERMARK)
+    LOOK = userstate.TimerSpec("look_at_reads", beam.TimeDomain.WATERMARK)
+    FORGET = userstate.TimerSpec("forget", beam.TimeDomain.WATERMARK)
 
     def __init__(self, compare: Compare, remember_s: float) -> None:
         self._compare, self._remember_us = compare, round(remember_s * 1_000_000)
@@ -155,34 +158,88 @@ class _Hold(beam.DoFn):
         self,
         element: OfStretch,
         at: Timestamp = beam.DoFn.TimestampParam,
-        state: Any = beam.DoFn.StateParam(WATCH),  # noqa: ANN401, B008
+        watch: Any = beam.DoFn.StateParam(WATCH),  # noqa: ANN401, B008
+        reads: Any = beam.DoFn.StateParam(READS),  # noqa: ANN401, B008
+        due: Any = beam.DoFn.TimerParam(DUE),  # noqa: ANN401, B008
         look: Any = beam.DoFn.TimerParam(LOOK),  # noqa: ANN401, B008
+        forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: ANN401, B008
     ) -> Iterator[Passage | TaggedOutput]:
-        stretch, news = element
-        watch = state.read() or Watch()
-        heard = holding.hear(watch, stretch, news, self._compare.rules, self._compare.pseudonyms)
+        (stretch, news), rules = element, self._compare.rules
+        if news.reads:
+            reads.add(UnmatchedReads(news.reads))
+            _set(look, holding.look_us(at.micros, rules))
+            return
+        heard = holding.hear(watch.read() or Watch(), news)
         self._dropped.inc(heard.dropped)
-        until_us = max(watch.until_us, at.micros + self._remember_us)
-        yield from self._go_on(heard._replace(watch=replace(heard.watch, until_us=until_us)), 0, state, look)
+        released = self._released(heard.watch, 0, reads, rules)  # what waits for nothing
+        watch.write(released.watch)
+        next_us = holding.next_due_us(released.watch, rules)
+        if next_us is None:
+            _set(forget, holding.forget_us(stretch, at.micros, self._remember_us, rules))
+        else:
+            _set(due, next_us)
+        yield from self._go_on(released)
+
+    @userstate.on_timer(DUE)
+    def let_go(
+        self,
+        stretch: str = beam.DoFn.KeyParam,
+        at: Timestamp = beam.DoFn.TimestampParam,
+        watch: Any = beam.DoFn.StateParam(WATCH),  # noqa: ANN401, B008
+        reads: Any = beam.DoFn.StateParam(READS),  # noqa: ANN401, B008
+        due: Any = beam.DoFn.TimerParam(DUE),  # noqa: ANN401, B008
+        forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: ANN401, B008
+    ) -> Iterator[Passage | TaggedOutput]:
+        rules = self._compare.rules
+        released = self._released(watch.read() or Watch(), at.micros, reads, rules)
+        watch.write(released.watch)
+        next_us = holding.next_due_us(released.watch, rules)
+        if next_us is not None:
+            _set(due, next_us)
+        _set(forget, holding.forget_us(stretch, at.micros, self._remember_us, rules))
+        yield from self._go_on(released)
+
+    def _released(self, known: Watch, now_us: int, reads: Any, rules: Rules) -> Step:  # noqa: ANN401
+        if not holding.due_by(known, now_us, rules):
+            return Step(known)
+        return holding.release(known, _all(known, reads), now_us, rules, self._compare.pseudonyms)
+
+    def _go_on(self, step: Step) -> Iterator[Passage | TaggedOutput]:
+        yield from (TaggedOutput("alarms", alarm) for alarm in step.alarms)
+        yield from step.suspected
 
     @userstate.on_timer(LOOK)
-    def look_again(
+    def look_at_reads(
         self,
+        stretch: str = beam.DoFn.KeyParam,
         at: Timestamp = beam.DoFn.TimestampParam,
-        state: Any = beam.DoFn.StateParam(WATCH),  # noqa: ANN401, B008
-        look: Any = beam.DoFn.TimerParam(LOOK),  # noqa: ANN401, B008
+        watch: Any = beam.DoFn.StateParam(WATCH),  # noqa: ANN401, B008
+        reads: Any = beam.DoFn.StateParam(READS),  # noqa: ANN401, B008
+        forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: ANN401, B008
     ) -> Iterator[Passage | TaggedOutput]:
-        yield from self._go_on(Step(state.read() or Watch()), at.micros, state, look)
+        known, rules = watch.read() or Watch(), self._compare.rules
+        looked = holding.look(known, stretch, _all(known, reads), rules, self._compare.pseudonyms)
+        if looked.alarms:
+            watch.write(looked.watch)
+        _set(forget, holding.forget_us(stretch, at.micros, self._remember_us, rules))
+        yield from self._go_on(looked)
 
-    def _go_on(self, heard: Step, now_us: int, state: Any, look: Any) -> Iterator[Passage | TaggedOutput]:  # noqa: ANN401
-        """Let go what is due, and look again when the next thing is, or forget all."""
-        rules = self._compare.rules
-        released = holding.release(heard.watch, now_us, rules, self._compare.pseudonyms)
-        next_us = holding.next_us(released.watch, rules)
-        if next_us <= now_us:
-            state.clear()
-        else:
-            state.write(released.watch)
-            look.set(Timestamp(micros=-(-next_us // TIMER_STEP_US) * TIMER_STEP_US))
-        yield from (TaggedOutput("alarms", alarm) for alarm in (*heard.alarms, *released.alarms))
-        yield from released.suspected
+    @userstate.on_timer(FORGET)
+    def forget(
+        self,
+        watch: Any = beam.DoFn.StateParam(WATCH),  # noqa: ANN401, B008
+        reads: Any = beam.DoFn.StateParam(READS),  # noqa: ANN401, B008
+    ) -> None:
+        known = watch.read() or Watch()
+        if not any(one.held for one in known.suspicions):  # what is held is never forgotten
+            watch.clear()
+            reads.clear()
+
+
+def _all(known: Watch, reads: Any) -> Iterable[Unmatched]:  # noqa: ANN401 (Beam's state)
+    """All unmatched reads of a stretch, with those that an earlier release kept."""
+    return chain(known.reads, *(batch.reads for batch in reads.read()))
+
+
+def _set(timer: Any, at_us: int) -> None:  # noqa: ANN401 (Beam's timer)
+    timer.set(Timestamp(micros=-(-at_us // TIMER_STEP_US) * TIMER_STEP_US))
