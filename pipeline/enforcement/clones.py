@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from operator import attrgetter
 from typing import NamedTuple
@@ -25,6 +26,7 @@ CEILING_KMH = 250.0
 PLACE_ERROR_M = 100.0  # of both places together
 CLOCK_ERROR_S = 5.0  # of both clocks together
 POLAR_RADIUS_M = 6_356_752.0  # WGS 84; the least one: on a sphere of it no distance is too long
+DISTANCES = 100_000  # that are kept: cameras stand where they stood
 Numbers = npt.NDArray[np.float64]
 Truths = npt.NDArray[np.bool_]
 
@@ -46,23 +48,27 @@ def impossible(seen: Iterable[Sighting], ceiling_kmh: float, of_others: Collecti
     """
     if of_others:
         seen = sorted((*of_others, *seen), key=attrgetter("time_us"))
-    placed = [sighting for sighting in seen if is_placed(sighting)]
-    pairs = (pair for plate in _by_region(placed) for pair in pairwise(plate))
-    found = (apart for first, second in pairs if (apart := _apart(first, second)).speed_kmh > ceiling_kmh)
+    found = [
+        Pair(first, second, _apart_m(first, second), speed_kmh)
+        for plate in _by_region(_placed(seen))
+        for first, second in pairwise(plate)
+        if (speed_kmh := _least_speed_kmh(first, second)) > ceiling_kmh
+    ]
     return [pair for pair in found if not (pair.first in of_others and pair.second in of_others)]
 
 
-def ends(seen: Sequence[Sighting]) -> tuple[Sighting, ...]:
+def ends(seen: Iterable[Sighting]) -> tuple[Sighting, ...]:
     """The first and the last of a session's sightings in each region, with what is compared and told of them alone."""
-    placed = [sighting for sighting in seen if is_placed(sighting)]
-    last = {sighting.plate_region: sighting for sighting in placed}
-    first = {sighting.plate_region: sighting for sighting in reversed(placed)}
-    return tuple(map(_bare, dict.fromkeys((*first.values(), *last.values()))))
+    first, last = dict[str | None, Sighting](), dict[str | None, Sighting]()
+    for sighting in _placed(seen):
+        first.setdefault(sighting.plate_region, sighting)
+        last[sighting.plate_region] = sighting
+    return (*map(_bare, first.values()), *(_bare(one) for region, one in last.items() if one is not first[region]))
 
 
-def is_placed(sighting: Sighting) -> bool:
-    """Whether it says when and where the vehicle was."""
-    return sighting.timed and sighting.location is not None
+def _placed(seen: Iterable[Sighting]) -> list[Sighting]:
+    """Those that say when and where the vehicle was."""
+    return [sighting for sighting in seen if sighting.timed and sighting.location is not None]
 
 
 def _bare(sighting: Sighting) -> Sighting:
@@ -84,14 +90,18 @@ def _by_region(placed: Sequence[Sighting]) -> list[Sequence[Sighting]]:
     return [[one for one in placed if (one.plate_region or "") == region] for region in sorted(regions)]
 
 
-def _apart(first: Sighting, second: Sighting) -> Pair:
-    distance_m = 0.0
-    if first.location is not None and second.location is not None and first.location != second.location:
-        distance_m = _distance_m(first.location, second.location)
+def _least_speed_kmh(first: Sighting, second: Sighting) -> float:
     time_s = (second.time_us - first.time_us) / 1_000_000 + CLOCK_ERROR_S
-    return Pair(first, second, distance_m, average_speed_kmh(max(distance_m - PLACE_ERROR_M, 0.0), time_s))
+    return average_speed_kmh(max(_apart_m(first, second) - PLACE_ERROR_M, 0.0), time_s)
 
 
+def _apart_m(first: Sighting, second: Sighting) -> float:
+    if first.location is None or second.location is None or first.location == second.location:
+        return 0.0
+    return _distance_m(first.location, second.location)
+
+
+@lru_cache(maxsize=DISTANCES)
 def _distance_m(one: Coordinates, other: Coordinates) -> float:
     """By the haversine formula."""
     (north, east), (other_north, other_east) = map(math.radians, one), map(math.radians, other)
