@@ -3,6 +3,8 @@
 import itertools
 import re
 import socket
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -387,6 +389,16 @@ def test_dry_run_prints_the_plan_and_changes_nothing(names, capsys):
     assert "replayable_s 604800" in printed
     with pytest.raises(NotFound):
         topic_of(names, names.input_topic)
+
+
+def test_reader_that_leaves_is_no_mistake(names):
+    words = [sys.executable, "-m", "pipeline", "provision", "--roles", *options(names)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
+        assert command.stdout is not None
+        command.stdout.close()
+        assert command.stderr is not None
+        assert command.stderr.read() == b""
+    assert command.returncode == 1
 
 
 def test_roles_name_an_account_a_resource_and_a_reason(names, capsys):

@@ -6,6 +6,7 @@ import errno
 import importlib
 import logging
 import os
+import select
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -50,16 +51,25 @@ def main(argv: Sequence[str]) -> int:
     logging.getLogger().addFilter(_is_news)
     job = importlib.import_module(JOBS[name].module)
     try:
-        return int(job.run(rest))
+        status = int(job.run(rest))
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return _interrupted()
     except Exception as error:
-        if _CTRL_C in str(error):
-            return _interrupted()
-        text = _for_people(error)
-        if text is None:
+        if (told := _told(error)) is None:
             raise
-        return _mistake(text)
+        return told
+    return status
+
+
+def _told(error: Exception) -> int | None:
+    """The exit status of an error that was told to the user; None where it is nothing that a user can set right."""
+    if _CTRL_C in str(error):
+        return _interrupted()
+    if isinstance(error, BrokenPipeError) and _nobody_reads():
+        return 1
+    text = _for_people(error)
+    return None if text is None else _mistake(text)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -79,6 +89,16 @@ def _for_people(error: Exception) -> str | None:
             "Make room, or set TMPDIR to a folder with more"
         )
     return None
+
+
+def _nobody_reads() -> bool:
+    """Whether whoever read what is printed has left, as head does. Then the interpreter does not complain, either."""
+    printed = select.poll()
+    printed.register(sys.stdout.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in printed.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _interrupted() -> int:
