@@ -51,7 +51,7 @@ class Queued(NamedTuple):
 
 
 class Raised(NamedTuple):
-    """Alarms, the newest first, each once as it was told last, and how many that this release cannot read."""
+    """Alarms, the newest first, each once, and how many that this release cannot read."""
 
     alarms: list[Alarm]
     unreadable: int

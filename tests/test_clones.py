@@ -63,6 +63,14 @@ def test_other_regions_are_other_vehicles():
     assert found(*apart, seen(MANHATTAN, 90, plate_region="US-NJ")) == [(60, 90)]
 
 
+def test_sighting_of_another_region_hides_nothing_that_is_seen_without_one():
+    apart = seen(MANHATTAN, 0, plate_region="DE"), seen(NEWARK, 60)
+    for other in (seen(MANHATTAN, 9_000, plate_region="FR"), seen(NEWARK, 30, plate_region="FR")):
+        assert (0, 60) in found(*sorted([*apart, other], key=lambda one: one.time_us))
+    pairs = clones.impossible(apart, 250.0, [seen(MANHATTAN, 9_000, plate_region="FR")])
+    assert [pair[:2] for pair in pairs] == [apart]
+
+
 def test_unknown_region_may_be_the_same_vehicle():
     assert found(seen(MANHATTAN, 0, plate_region="US-NY"), seen(NEWARK, 60)) == [(0, 60)]
 
@@ -101,7 +109,8 @@ def test_ends_of_a_session_are_its_first_and_last_of_each_region():
     ]
     found = clones.ends(drive)
     assert sorted((one.time_us - T0_US) // 10**6 for one in found) == [1, 2, 3, 5]
-    assert all((one.vehicle_id, one.plate, one.image_url) == ("", None, None) for one in found)
+    assert all((one.vehicle_id, one.plate, one.lane) == ("", None, None) for one in found)
+    assert [one.image_url for one in found].count("gs://b/1") == 1
     assert clones.ends([seen(None, 0)]) == ()
 
 
@@ -117,6 +126,16 @@ def test_what_is_looked_at_holds_all_that_is_found(drive, ceiling_kmh):
         places = np.array([sighting.location for sighting in sightings])
         times_s = np.array([sighting.time_us / 1e6 for sighting in sightings])
         assert clones.may_be_impossible(places, times_s, ceiling_kmh).any()
+
+
+@given(DRIVES, DRIVES)
+def test_what_is_seen_at_another_time_hides_nothing(drive, later):
+    first = sorted((seen(at, s, plate_region=region) for at, s, region in drive), key=lambda one: one.time_us)
+    after = [seen(at, s + 2_000, plate_region=region) for at, s, region in later]
+    whole = [*first, *sorted(after, key=lambda one: one.time_us)]
+    alone = {pair[:2] for pair in clones.impossible(first, 250.0)}
+    assert alone <= {pair[:2] for pair in clones.impossible(whole, 250.0)}
+    assert alone <= {pair[:2] for pair in clones.impossible(first, 250.0, clones.ends(whole[len(first) :]))}
 
 
 @given(PLACES, PLACES)

@@ -149,11 +149,30 @@ def test_reads_are_looked_at_within_a_gap(now_us):
     assert holding.look_us(holding.look_us(now_us, RULES) - 1, RULES) == holding.look_us(now_us, RULES)
 
 
+def until_us(watch: Watch, now_us: int, rules: Rules = RULES) -> int:
+    return holding.remembered(watch, STRETCH, now_us, 100 * S_US, rules).until_us
+
+
 def test_stretch_is_remembered_from_its_end_and_from_whatever_came_last():
-    remember_us = 100 * S_US
     end_us = (T0_US // RULES.stretch_us + 1) * RULES.stretch_us + 2 * RULES.window_us("s")
-    assert holding.forget_us(STRETCH, T0_US, remember_us, RULES) == end_us + remember_us
-    assert holding.forget_us(STRETCH, end_us + 1, remember_us, RULES) == end_us + 1 + remember_us
+    assert until_us(Watch(), T0_US) == end_us + 100 * S_US
+    assert until_us(Watch(), end_us + 1) == end_us + 1 + 100 * S_US
+    assert until_us(Watch(until_us=EVER_US), T0_US) == EVER_US, "what comes late does not shorten it"
+
+
+def test_stretch_of_a_section_that_is_no_more_is_forgotten_like_any_other():
+    gone = RULES._replace(sections={})
+    assert until_us(Watch(), T0_US, gone) > T0_US
+    assert holding.look(Watch(), STRETCH, [*TWIN.reads, half(seen(0, 0))], gone).alarms == ()
+
+
+def test_two_reads_of_one_passage_both_count():
+    """A late sighting has moved its exit; in which order a stream tells of both, nobody knows."""
+    one, other = (half(seen(1, 25, plate)) for plate in ("HTT9067", "ZZZ9999"))
+    other = replace(other, passage_id=one.passage_id, read=replace(other.read, time_us=one.read.time_us + 1))
+    for reads in ([one, other], [other, one]):
+        section = Section().hear(case()).hear(News(reads=tuple(reads))).until(DUE_US)
+        assert [passage.reasons for passage in section.out] == [(Reason.NEAR_TWIN,)]
 
 
 def test_pair_is_offered_once_both_are_known():

@@ -243,8 +243,11 @@ def test_plate_at_two_places_raises_an_alarm_and_is_for_a_person():
 def test_plate_at_two_places_in_two_sessions_is_for_a_person_both_times():
     """Thirty kilometres between two drives, and a hundred seconds: the first one has gone out already."""
     near = {"G0": (40.0, -73.0), "G1": (40.003, -73.0)}
-    first = [replace(one, location=near[one.camera_id or ""]) for one in (seen(0, 0), seen(1, 20))]
-    second = [replace(one, location=(40.3, -73.0)) for one in (seen(0, 120), seen(1, 140))]
+    first, second = (
+        [replace(one, location=near[one.camera_id or ""], image_url=f"gs://b/{one.event_id}") for one in drive]
+        for drive in ((seen(0, 0), seen(1, 20)), (seen(0, 120), seen(1, 140)))
+    )
+    second = [replace(one, location=(40.3, -73.0)) for one in second]
     found = settings()
     changes = Stream().arrive(*first).watermark(90).arrive(*second).changes(found)
     assert [(one.revision, one.reasons) for one in changes] == [

@@ -19,8 +19,8 @@ WORDS = {
 }
 ALARMS = {
     AlarmKind.CLONE: "one plate at two places, {distance} apart in a straight line, {time} between: {speed} at least",
-    AlarmKind.NEAR_TWIN: "another plate like that of a suspected passage, seen at one end alone: {distance} in {time}, "
-    "{speed} at least",
+    AlarmKind.NEAR_TWIN: "a plate like that of a suspected passage, seen at one end alone, and that passage's ends: "
+    "{distance} in {time}, {speed} at least",
     AlarmKind.POSSIBLE_PAIR: "an entry and an exit that may be one vehicle's, never fined: {distance} in {time}, "
     "{speed} at least",
 }

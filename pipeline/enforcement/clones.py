@@ -8,7 +8,7 @@ hundred metres are allowed for where cameras stand and vehicles are read, and so
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from operator import attrgetter
@@ -40,21 +40,36 @@ class Pair(NamedTuple):
     speed_kmh: float
 
 
-def impossible(seen: Iterable[Sighting], ceiling_kmh: float, of_others: Collection[Sighting] = ()) -> list[Pair]:
+def impossible(seen: Sequence[Sighting], ceiling_kmh: float, of_others: Iterable[Sighting] = ()) -> list[Pair]:
     """Neighbours in time that no vehicle can have driven between. `seen` are of one vehicle, in order of time.
 
     of_others: the ends of its other sessions; a pair holds one of `seen` at least. If every neighbour can be reached in
     time, so can all others. Times of publishing say nothing.
     """
-    if of_others:
-        seen = sorted((*of_others, *seen), key=attrgetter("time_us"))
-    found = [
-        Pair(first, second, _apart_m(first, second), speed_kmh)
-        for plate in _by_region(_placed(seen))
+    near = _nearest(seen, of_others) if of_others and seen else ()
+    ordered = sorted((*near, *seen), key=attrgetter("time_us")) if near else seen
+    found = {
+        (first, second): speed_kmh
+        for plate in _by_region(_placed(ordered))
         for first, second in pairwise(plate)
         if (speed_kmh := _least_speed_kmh(first, second)) > ceiling_kmh
+    }
+    return [
+        Pair(first, second, _apart_m(first, second), speed_kmh)
+        for (first, second), speed_kmh in found.items()
+        if not (first in near and second in near)
     ]
-    return [pair for pair in found if not (pair.first in of_others and pair.second in of_others)]
+
+
+def _nearest(seen: Sequence[Sighting], of_others: Iterable[Sighting]) -> tuple[Sighting, ...]:
+    """The last before and the first after what was seen, of each region."""
+    before, after = dict[str | None, Sighting](), dict[str | None, Sighting]()
+    for one in sorted(of_others, key=attrgetter("time_us")):
+        if one.time_us < seen[0].time_us:
+            before[one.plate_region] = one
+        else:
+            after.setdefault(one.plate_region, one)
+    return (*before.values(), *after.values())
 
 
 def ends(seen: Iterable[Sighting]) -> tuple[Sighting, ...]:
@@ -79,15 +94,17 @@ def _bare(sighting: Sighting) -> Sighting:
         camera_id=sighting.camera_id,
         location=sighting.location,
         plate_region=sighting.plate_region,
+        image_url=sighting.image_url,
     )
 
 
 def _by_region(placed: Sequence[Sighting]) -> list[Sequence[Sighting]]:
-    """Two states may issue the same plate: sightings of different regions are of different vehicles."""
-    regions = {sighting.plate_region or "" for sighting in placed}
-    if len(regions - {""}) < 2:
+    """Two states may issue the same plate: sightings of different regions are of different vehicles. One without a
+    region may be of each of them, whatever else is seen of the plate."""
+    regions = {sighting.plate_region or "" for sighting in placed} - {""}
+    if len(regions) < 2:
         return [placed]
-    return [[one for one in placed if (one.plate_region or "") == region] for region in sorted(regions)]
+    return [[one for one in placed if (one.plate_region or region) == region] for region in sorted(regions)]
 
 
 def _least_speed_kmh(first: Sighting, second: Sighting) -> float:

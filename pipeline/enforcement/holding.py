@@ -56,7 +56,8 @@ class Suspicion(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Watch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What is known of a stretch beside its unmatched reads, each thing in the order in which it came.
 
-    told: the alarms that were raised. reads: those that an earlier release kept here; until_us: what it forgot them at.
+    until_us: nothing new comes after that, as far as is known. told: the alarms that were raised. reads: those that an
+    earlier release kept here.
     """
 
     suspicions: tuple[Suspicion, ...] = ()
@@ -133,6 +134,8 @@ def look(
     watch: Watch, stretch: str, reads: Iterable[Unmatched], rules: Rules, pseudonyms: Pseudonyms = IN_CLEAR
 ) -> Step:
     """What the reads of the stretch say of each other, and of what has gone out."""
+    if stretch.rpartition("|")[0] not in rules.sections:
+        return Step(watch)  # it was taken out of the section file
     known = Reads(reads)
     gone = [one.passage for one in watch.suspicions if not one.held]
     too_late = twins.compare(gone, known, rules, pseudonyms).alarms
@@ -164,11 +167,11 @@ def next_due_us(watch: Watch, rules: Rules) -> int | None:
     return min((due_us(one.passage, rules) for one in watch.suspicions if one.held), default=None)
 
 
-def forget_us(stretch: str, now_us: int, remember_us: int, rules: Rules) -> int:
-    """When nothing new comes any more, as far as is known now."""
+def remembered(watch: Watch, stretch: str, now_us: int, remember_us: int, rules: Rules) -> Watch:
+    """With the time at which nothing new comes any more; it never moves back."""
     section_id, _, number = stretch.rpartition("|")
     end_us = (int(number) + 1) * rules.stretch_us + 2 * rules.window_us(section_id)
-    return max(end_us, now_us) + remember_us
+    return replace(watch, until_us=max(watch.until_us, max(end_us, now_us) + remember_us))
 
 
 def look_us(now_us: int, rules: Rules) -> int:

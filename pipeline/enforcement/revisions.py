@@ -72,9 +72,10 @@ def revise(history: History, session: Session) -> tuple[list[Change], History]:
     return [*changes, *doubted.values()], _remember(history, changes, session)
 
 
-def ends_of_others(history: History, first_us: int, last_us: int) -> tuple[Sighting, ...]:
-    """The ends of the sessions before and after one, as far as they are remembered."""
-    return tuple([end for old in history if old.ends and not _is_of(old, first_us, last_us) for end in old.ends])
+def ends_of_others(history: History, vehicle_id: str, first_us: int, last_us: int) -> list[Sighting]:
+    """The ends of the vehicle's sessions before and after one, as far as they are remembered."""
+    others = (old for old in history if old.ends and not _is_of(old, first_us, last_us))
+    return [replace(end, vehicle_id=vehicle_id) for old in others for end in old.ends]
 
 
 def doubted_by(pair: Pair, history: History) -> list[Passage]:
@@ -195,11 +196,23 @@ def _remember(history: History, changes: list[Change], session: Session) -> Hist
     """The history with the changed passages; what is not changed still knows that it was part of this session."""
     span = (session.first_us, session.last_us, session.n_sightings)
     known = {old.passage.passage_id: old for old in history}
+    seen = {passage.passage_id: passage for passage in session.passages}
     changed = {change.passage.passage_id: change.passage for change in changes}
-    now = {passage.passage_id for passage in session.passages} | changed.keys()
+    now = seen.keys() | changed.keys()
     others = [old for passage_id, old in known.items() if passage_id not in now]
-    of_session = [_again(known.get(one), changed.get(one), span) for one in known | changed if one in now]
+    of_session = [
+        _again(known.get(one), changed.get(one) or _whole(known[one], seen[one]), span)
+        for one in known | changed
+        if one in now
+    ]
     return (*others, *_with_ends(of_session, session))
+
+
+def _whole(old: Published, passage: Passage) -> Passage | None:
+    """A suspected passage that an earlier release kept without its sightings, with those of this look."""
+    if not is_suspected(old.passage) or old.passage.vehicle_id:
+        return None
+    return replace(passage, revision=old.passage.revision, reasons=old.passage.reasons)
 
 
 def _again(old: Published | None, changed: Passage | None, span: Span) -> Published:

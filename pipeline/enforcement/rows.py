@@ -57,12 +57,12 @@ class Rows:
 
     def at_two_places(self, ceiling_kmh: float) -> set[str]:
         """The vehicles that may have been at two places at once."""
-        timed = np.flatnonzero(self.timed)
-        vehicles, times_us = self.vehicles[timed], self.times_us[timed]
-        order = np.lexsort((times_us, vehicles))
-        chosen, vehicle = timed[order], vehicles[order]
         degrees = chain.from_iterable(place or NOWHERE for place in self.locations)
         places = np.fromiter(degrees, np.float64, 2 * len(self.locations)).reshape(-1, 2)
+        placed = np.flatnonzero(self.timed & ~np.isnan(places[:, 0]))
+        vehicles, times_us = self.vehicles[placed], self.times_us[placed]
+        order = np.lexsort((times_us, vehicles))
+        chosen, vehicle = placed[order], vehicles[order]
         far = clones.may_be_impossible(places[chosen], times_us[order] / 1_000_000, ceiling_kmh)
         pairs = np.flatnonzero(far & (np.diff(vehicle) == 0))
         return {self.vehicle_ids[index] for index in chosen[pairs].tolist()}

@@ -13,8 +13,10 @@ one would bring the trip before a person although a lesser violation is proven.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -60,10 +62,12 @@ class Rules(NamedTuple):
 
 def settle(decided: Sequence[Passage], pairs: Sequence[clones.Pair], rules: Rules) -> Sequence[Passage]:
     """The decided passages of one session, looked at together. pairs: where the vehicle was at two places at once, with
-    one of the session's sightings."""
-    if pairs:
-        decided = clones.doubted(decided)
-    return one_fine_a_trip(decided, rules.policies, rules.gap_us)
+    one of the session's sightings.
+
+    What stands for a trip is chosen first, so that it is the same when a doubt comes later.
+    """
+    settled = one_fine_a_trip(decided, rules.policies, rules.gap_us)
+    return clones.doubted(settled) if pairs else settled
 
 
 def settle_all(
@@ -71,17 +75,21 @@ def settle_all(
 ) -> tuple[list[Passage], list[tuple[clones.Pair, list[Passage]]]]:
     """The decided passages of all sessions of a vehicle, and where it was at two places at once, with the passages of
     the sessions of both sightings. seen: all its sightings, in order of time."""
-    pairs = clones.impossible(seen, rules.ceiling_kmh)
-    settled, of_pairs = list[Passage](), [(pair, list[Passage]()) for pair in pairs]
-    for session in in_a_row(seen, rules.gap_us):
-        first_us, last_us = session[0].time_us, session[-1].time_us
-        own = [passage for passage in decided if first_us <= passage.first_us <= last_us]
-        doubted = [one for one in of_pairs if any(first_us <= end.time_us <= last_us for end in one[0][:2])]
-        of_session = settle(own, [pair for pair, _ in doubted], rules)
-        settled += of_session
-        for _, told in doubted:
-            told.extend(of_session)
-    return settled, of_pairs
+    begins_us = [session[0].time_us for session in in_a_row(seen, rules.gap_us)]
+    own: list[list[Passage]] = [[] for _ in begins_us]
+    for passage in decided:
+        own[bisect_right(begins_us, passage.first_us) - 1].append(passage)
+    found = [
+        (pair, {bisect_right(begins_us, end.time_us) - 1 for end in (pair.first, pair.second)})
+        for pair in clones.impossible(seen, rules.ceiling_kmh)
+    ]
+    pairs = defaultdict[int, list[clones.Pair]](list)
+    for pair, numbers in found:
+        for number in numbers:
+            pairs[number].append(pair)
+    settled = [settle(of_session, pairs[number], rules) for number, of_session in enumerate(own)]
+    doubted = [(pair, [one for number in sorted(numbers) for one in settled[number]]) for pair, numbers in found]
+    return list(chain.from_iterable(settled)), doubted
 
 
 def one_fine_a_trip(decided: Sequence[Passage], policies: Mapping[str, Policy], gap_us: int) -> Sequence[Passage]:

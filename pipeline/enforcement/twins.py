@@ -76,8 +76,10 @@ class Rules(NamedTuple):
     neighbours: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     def window_us(self, section_id: str) -> int:
-        """How long a vehicle may be in the section at most, seen by each camera within a gap."""
-        return (len(self.sections[section_id].cameras) - 1) * self.gap_us
+        """How long a vehicle may be in the section at most, seen by each camera within a gap; 0: there is no such
+        section, any more."""
+        section = self.sections.get(section_id)
+        return 0 if section is None else (len(section.cameras) - 1) * self.gap_us
 
     def beside(self, section_id: str) -> tuple[str, ...]:
         """The section, and those that share a camera with it."""
@@ -237,7 +239,7 @@ class Reads:
         return [one for one in found if not one.at_entry and one.section_id == entry.section_id]
 
     def _near(self, seen: Sighting, from_us: int, until_us: int) -> list[Unmatched]:
-        found = dict[tuple[str, bool], Unmatched]()
+        found = dict[tuple[str, bool, str | None, int], Unmatched]()
         for part in _with_one_left_out(skeleton(seen)):
             if alike := self._alike.get(part):
                 first, end = bisect_left(alike, from_us, key=_time), bisect_right(alike, until_us, key=_time)
@@ -245,7 +247,7 @@ class Reads:
         return sorted(found.values(), key=_order)
 
 
-key_of = attrgetter("passage_id", "at_entry")
+key_of = attrgetter("passage_id", "at_entry", "read.camera_id", "read.time_us")
 _sighting_of = attrgetter("read.camera_id", "read.time_us", "read.vehicle_id")
 _time = attrgetter("read.time_us")
 _order = attrgetter("read.time_us", "passage_id")

@@ -94,7 +94,10 @@ def _for_people(error: Exception) -> str | None:
 def _nobody_reads() -> bool:
     """Whether whoever read what is printed has left, as head does. Then the interpreter does not complain, either."""
     printed = select.poll()
-    printed.register(sys.stdout.fileno(), 0)
+    try:
+        printed.register(sys.stdout.fileno(), 0)
+    except OSError:  # it is no file
+        return False
     if not any(event & select.POLLERR for _, event in printed.poll(0)):
         return False
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -45,6 +45,7 @@ OfVehicle = tuple[str, Iterable[Sighting]]  # vehicle_id
 LookAt = tuple[str, Look]  # vehicle_id
 Shared = tuple[int, Iterable[Share]]  # number of a share of the vehicles
 EVERYWHERE = (window.GlobalWindow(),)
+REMEMBERED_S = 3600.0  # at least: of a vehicle that drives on for so long each thing meets what it is compared with
 
 
 class GroupSessions(beam.PTransform):
@@ -135,7 +136,7 @@ class MeasurePassages(beam.PTransform):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
-        remember_s = settings.allowed_lateness_s + settings.session_gap_s
+        remember_s = max(settings.allowed_lateness_s, REMEMBERED_S) + settings.session_gap_s
         measure = Measure(settings)
         self._measure = _MeasureAndRevise(measure, remember_s) if settings.streaming else _MeasureOnce(measure)
         self._settled = Passages if settings.streaming else PassageRecords
@@ -178,7 +179,7 @@ class Measure:
         for section_id, seen in trips.by_section(ordered, self._section_ids, self._gap_us):
             measured = passages.measure(sections[section_id], vehicle_id, seen, self._pseudonyms).passages
             found.extend(map(self._decide, measured))
-        others = revisions.ends_of_others(history, first_us, last_us)
+        others = revisions.ends_of_others(history, vehicle_id, first_us, last_us)
         pairs = clones.impossible(ordered, self._rules.ceiling_kmh, others)
         decided = tuple(trips.settle(found, pairs, self._rules))
         return Session(vehicle_id, first_us, last_us, len(ordered), decided, pairs, clones.ends(ordered))

@@ -24,7 +24,7 @@ from pipeline.enforcement.times import parse_rfc3339_us
 from pipeline.enforcement.twins import Reads, Rules, Unmatched, UnmatchedReads
 from pipeline.options import Settings
 from pipeline.transforms.coders import StructCoder
-from pipeline.transforms.sessions import Measured
+from pipeline.transforms.sessions import REMEMBERED_S, Measured
 
 OfStretch = tuple[str, News]  # section and stretch
 TIMER_STEP_US = 1000  # engines keep a timer's time in milliseconds, rounded down: a due time between two never comes
@@ -59,7 +59,7 @@ class CompareTwins(beam.PTransform):
         )
         news = heard | "All news" >> beam.Flatten()
         if self._settings.streaming:
-            remember_s = self._settings.allowed_lateness_s + self._settings.session_gap_s
+            remember_s = max(self._settings.allowed_lateness_s, REMEMBERED_S) + self._settings.session_gap_s
             ways = news | "Hold" >> beam.ParDo(_Hold(self._compare, remember_s)).with_outputs(
                 "alarms", main="suspected"
             )
@@ -172,12 +172,8 @@ class _Hold(beam.DoFn):
         heard = holding.hear(watch.read() or Watch(), news)
         self._dropped.inc(heard.dropped)
         released = self._released(heard.watch, 0, reads, rules)  # what waits for nothing
-        watch.write(released.watch)
-        next_us = holding.next_due_us(released.watch, rules)
-        if next_us is None:
-            _set(forget, holding.forget_us(stretch, at.micros, self._remember_us, rules))
-        else:
-            _set(due, next_us)
+        self._keep(released.watch, stretch, at, watch, forget)
+        self._wait(released.watch, due)
         yield from self._go_on(released)
 
     @userstate.on_timer(DUE)
@@ -190,14 +186,20 @@ class _Hold(beam.DoFn):
         due: Any = beam.DoFn.TimerParam(DUE),  # noqa: ANN401, B008
         forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: ANN401, B008
     ) -> Iterator[Passage | TaggedOutput]:
-        rules = self._compare.rules
-        released = self._released(watch.read() or Watch(), at.micros, reads, rules)
-        watch.write(released.watch)
-        next_us = holding.next_due_us(released.watch, rules)
+        released = self._released(watch.read() or Watch(), at.micros, reads, self._compare.rules)
+        self._keep(released.watch, stretch, at, watch, forget)
+        self._wait(released.watch, due)
+        yield from self._go_on(released)
+
+    def _keep(self, known: Watch, stretch: str, at: Timestamp, watch: Any, forget: Any) -> None:  # noqa: ANN401
+        known = holding.remembered(known, stretch, at.micros, self._remember_us, self._compare.rules)
+        watch.write(known)
+        _set(forget, known.until_us)
+
+    def _wait(self, known: Watch, due: Any) -> None:  # noqa: ANN401
+        next_us = holding.next_due_us(known, self._compare.rules)
         if next_us is not None:
             _set(due, next_us)
-        _set(forget, holding.forget_us(stretch, at.micros, self._remember_us, rules))
-        yield from self._go_on(released)
 
     def _released(self, known: Watch, now_us: int, reads: Any, rules: Rules) -> Step:  # noqa: ANN401
         if not holding.due_by(known, now_us, rules):
@@ -217,21 +219,23 @@ class _Hold(beam.DoFn):
         reads: Any = beam.DoFn.StateParam(READS),  # noqa: ANN401, B008
         forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: ANN401, B008
     ) -> Iterator[Passage | TaggedOutput]:
-        known, rules = watch.read() or Watch(), self._compare.rules
-        looked = holding.look(known, stretch, _all(known, reads), rules, self._compare.pseudonyms)
-        if looked.alarms:
-            watch.write(looked.watch)
-        _set(forget, holding.forget_us(stretch, at.micros, self._remember_us, rules))
+        looked = self._looked(watch.read() or Watch(), stretch, reads)
+        self._keep(looked.watch, stretch, at, watch, forget)
         yield from self._go_on(looked)
+
+    def _looked(self, known: Watch, stretch: str, reads: Any) -> Step:  # noqa: ANN401
+        return holding.look(known, stretch, _all(known, reads), self._compare.rules, self._compare.pseudonyms)
 
     @userstate.on_timer(FORGET)
     def forget(
         self,
+        stretch: str = beam.DoFn.KeyParam,
         watch: Any = beam.DoFn.StateParam(WATCH),  # noqa: ANN401, B008
         reads: Any = beam.DoFn.StateParam(READS),  # noqa: ANN401, B008
-    ) -> None:
+    ) -> Iterator[Passage | TaggedOutput]:
         known = watch.read() or Watch()
-        if not any(one.held for one in known.suspicions):  # what is held is never forgotten
+        if holding.next_due_us(known, self._compare.rules) is None:  # what is held is never forgotten
+            yield from self._go_on(self._looked(known, stretch, reads))  # this may come before the look that is due
             watch.clear()
             reads.clear()
 
