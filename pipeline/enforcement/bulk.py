@@ -18,18 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.enforcement import (
-    alarms,
-    applied_limit,
-    lines,
-    model,
-    passages,
-    policy,
-    records,
-    speed,
-    trips,
-    twins,
-)
+from pipeline.enforcement import alarms, applied_limit, lines, model, passages, policy, records, speed, trips, twins
 from pipeline.enforcement.alarms import Alarm
 from pipeline.enforcement.bulk_policy import Policies
 from pipeline.enforcement.limits import SectionNotices
