@@ -70,8 +70,9 @@ def test_no_two_plates_of_a_day_are_near_twins():
     assert {twins.skeleton(Sighting("", "", 0, plate=bytes(row).decode())) for row in plates[:1000]} == {
         bytes(row).decode() for row in plates[:1000]
     }
+    letters = plates.astype(np.int64) << (8 * np.arange(plates.shape[1]))
     for left_out in range(plates.shape[1]):
-        assert len(np.unique(np.delete(plates, left_out, axis=1), axis=0)) == len(plates)
+        assert len(np.unique(np.delete(letters, left_out, axis=1).sum(axis=1))) == len(plates)
 
 
 @pytest.mark.parametrize("gates", scaled_traffic.SECTIONS.values())
