@@ -269,6 +269,8 @@ class _Judge:
         why = f"drove {passage.avg_speed_kmh:.2f} km/h where {passage.limit_kmh:.2f} is allowed"
         why += ", fine withdrawn" if number in self._withdrawn else ""
         verdict = Verdict.MISSED if passage.provable else Verdict.UNPROVABLE
+        if passage.turned_off_s is not None:
+            why += f"; {passage.turned_off_s:.0f} s before, it had been seen there and turned off"
         return Finding(verdict, passage.section_id, passage.vehicle_id, why + _touched(passage))
 
     def _near(self, fine: FineMessage) -> Iterator[int]:

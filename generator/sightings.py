@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -215,14 +217,25 @@ class SightingScenario:
         sent[order[order >= 0]] = True
         passages = violations = 0
         for section in self.passages:
+            turned_off = self._turned_off(section)
             for first in range(0, len(section.vehicle), PASSAGES_AT_ONCE):
                 part = section.select(slice(first, first + PASSAGES_AT_ONCE))
                 part = part.select(np.all(sent[part.rows] | (part.rows < 0), axis=1))
                 passages, violations = passages + len(part.vehicle), violations + int(part.over.sum())
-                yield from self._true_passages(part)
+                yield from self._true_passages(part, turned_off)
         yield self._summary(count, sent, passages, violations)
 
-    def _true_passages(self, part: SectionPassages) -> Iterator[TruePassage]:
+    def _turned_off(self, section: SectionPassages) -> Mapping[int, list[int]]:
+        """The vehicles with the times at which the section saw them on a drive that did not pass it, in order."""
+        of_section = [self.crossings.cameras.index(name) for name in section.stretch.section.cameras]
+        alone = np.isin(self.crossings.camera, of_section)
+        alone[section.rows[section.rows >= 0]] = False
+        seen_us = defaultdict[int, list[int]](list)
+        for row in np.flatnonzero(alone).tolist():
+            seen_us[int(self.crossings.vehicle[row])].append(int(self.crossings.time_us[row]))
+        return seen_us
+
+    def _true_passages(self, part: SectionPassages, turned_off: Mapping[int, list[int]]) -> Iterator[TruePassage]:
         section, fleet = part.stretch.section, self.cast.fleet
         entry = rfc3339_of_all(self.crossings.time_us[part.rows[:, 0]] + self.config.start_us)
         exits = rfc3339_of_all(self.crossings.time_us[part.rows[:, -1]] + self.config.start_us)
@@ -247,6 +260,7 @@ class SightingScenario:
                 faults=faults[i],
                 event_ids=event_ids[i],
                 provable=over[i] and _is_provable(section, int(part.travel_us[i]) / 1e6),
+                turned_off_s=_last_before_s(turned_off.get(vehicle, ()), int(self.crossings.time_us[part.rows[i, 0]])),
             )
 
     def _faults(self, rows: Ints) -> list[tuple[str, ...]]:
@@ -282,6 +296,12 @@ def _pictured(pictures: Pictures, crossings: Crossings, passages: list[SectionPa
         if name in feed.touched:
             suspected[crossings.vehicle[feed.touched[name]]] = True
     return suspected[crossings.vehicle]
+
+
+def _last_before_s(seen_us: Sequence[int], entry_us: int) -> float | None:
+    """How long before the entry the last of these was; None: there is none."""
+    before = bisect_left(seen_us, entry_us)
+    return (entry_us - seen_us[before - 1]) / 1e6 if before else None
 
 
 def _is_provable(section: Section, travel_time_s: float) -> bool:

@@ -19,6 +19,8 @@ class TruePassage(msgspec.Struct, frozen=True, tag="passage", tag_field="kind"):
     sightings carry no time (then entry and exit are those of the model, not of anything published).
     provable: over by more than the errors that the section file declares can hide, whichever way they fall.
     plate is None where nothing shows it. faults: those that touched a sighting of it. event_ids: its sightings.
+    turned_off_s: how long before its entry the vehicle was last seen in the section on a drive that did not pass it;
+    None: on none.
     """
 
     section_id: str
@@ -37,6 +39,7 @@ class TruePassage(msgspec.Struct, frozen=True, tag="passage", tag_field="kind"):
     faults: tuple[str, ...] = ()
     event_ids: tuple[str, ...] = ()
     provable: bool = True
+    turned_off_s: float | None = None
 
 
 class TruthSummary(msgspec.Struct, frozen=True, tag="summary", tag_field="kind"):

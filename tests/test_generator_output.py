@@ -143,6 +143,27 @@ def test_true_passages_follow_from_the_sightings():
         assert passage.over == (passage.avg_speed_kmh > passage.limit_kmh)
 
 
+def test_the_truth_tells_who_had_turned_off_in_the_section_before():
+    """From the published sightings: a vehicle's last one in the section that is of no passage of it."""
+    scenario = generate(config(vehicles=3000))
+    passages, _ = passages_and_summary(scenario)
+    named = {(one.section_id, event_id) for one in passages for event_id in one.event_ids}
+    by_vehicle = {}
+    for one in objects(scenario):
+        by_vehicle.setdefault(one["vehicle_id"], []).append(one)
+    for true in passages:
+        at_us = int(datetime.fromisoformat(true.entry_time).timestamp() * 1e6)
+        alone = [
+            at_us - int(datetime.fromisoformat(one["timestamp"]).timestamp() * 1e6)
+            for one in by_vehicle[true.vehicle_id]
+            if one["camera_id"] in NETWORK.sections[true.section_id].cameras
+            and (true.section_id, one["event_id"]) not in named
+        ]
+        before = [ago_us / 1e6 for ago_us in alone if ago_us > 0]
+        assert true.turned_off_s == (pytest.approx(min(before), abs=1e-5) if before else None)
+    assert 0 < sum(true.turned_off_s is not None for true in passages) < len(passages) / 10
+
+
 def test_a_stopped_run_tells_only_what_was_published():
     scenario = generate(config(vehicles=400, faults=FAULTS))
     passages, summary = passages_and_summary(scenario, 300)

@@ -129,6 +129,11 @@ def test_a_violation_without_a_fine_is_missed_with_its_faults():
     assert "60.00" in found.explanation
 
 
+def test_a_missed_violation_says_that_its_vehicle_had_turned_off_there_before():
+    (finding,) = score([passage(turned_off_s=271.4)], []).findings
+    assert "; 271 s before, it had been seen there and turned off; no fault touched it" in finding.explanation
+
+
 def test_what_shares_a_sighting_with_a_fined_passage_is_of_its_trip_and_another_one_is_missed():
     whole = passage(section="A-C", event_ids=("1", "2", "3"))
     leg = passage(section="A-B", event_ids=("1", "2"), faults=["misreads"])
