@@ -271,7 +271,21 @@ class _Judge:
         verdict = Verdict.MISSED if passage.provable else Verdict.UNPROVABLE
         if passage.turned_off_s is not None:
             why += f"; {passage.turned_off_s:.0f} s before, it had been seen there and turned off"
-        return Finding(verdict, passage.section_id, passage.vehicle_id, why + _touched(passage))
+        return Finding(verdict, passage.section_id, passage.vehicle_id, why + self._beside(number) + _touched(passage))
+
+    def _beside(self, number: int) -> str:
+        """What touched the nearest other passage of the vehicle in the section: an end that it lost may stand as a
+        second one of this."""
+        passage = self._passages[number]
+        own = (self._passages[other] for other in self._by_vehicle[normalise(passage.vehicle_id)] if other != number)
+        touched = [other for other in own if other.section_id == passage.section_id and other.faults]
+        if not touched:
+            return ""
+        entry_s = _seconds(passage)[0]
+        nearest = min(touched, key=lambda other: abs(_seconds(other)[0] - entry_s))
+        apart_s = _seconds(nearest)[0] - entry_s
+        when = f"{abs(apart_s):.0f} s {'later' if apart_s > 0 else 'before'}"
+        return f"; it passed there {when} too, with faults: {', '.join(nearest.faults)}"
 
     def _near(self, fine: FineMessage) -> Iterator[int]:
         """True passages of the fined vehicle in that section that overlap with the fine's time."""

@@ -134,6 +134,16 @@ def test_a_missed_violation_says_that_its_vehicle_had_turned_off_there_before():
     assert "; 271 s before, it had been seen there and turned off; no fault touched it" in finding.explanation
 
 
+def test_a_missed_violation_names_the_faults_of_the_nearest_other_passage_there():
+    true = passage(plate="A", event_ids=("1", "2"))
+    others = [
+        passage(plate="A", start_s=at_s, over=False, faults=[fault], section=section)
+        for at_s, fault, section in ((372, "misreads", "G1-G2"), (-900, "lateness", "G1-G2"), (60, "disorder", "G3-G4"))
+    ]
+    (finding,) = score([true, *others, passage(plate="B", faults=["disorder"], over=False)], []).findings
+    assert finding.explanation.endswith("; it passed there 372 s later too, with faults: misreads; no fault touched it")
+
+
 def test_what_shares_a_sighting_with_a_fined_passage_is_of_its_trip_and_another_one_is_missed():
     whole = passage(section="A-C", event_ids=("1", "2", "3"))
     leg = passage(section="A-B", event_ids=("1", "2"), faults=["misreads"])
