@@ -40,7 +40,7 @@ class Pair(NamedTuple):
     speed_kmh: float
 
 
-def impossible(seen: Sequence[Sighting], ceiling_kmh: float, of_others: Iterable[Sighting] = ()) -> list[Pair]:
+def impossible(seen: Sequence[Sighting], ceiling_kmh: float, of_others: Sequence[Sighting] = ()) -> list[Pair]:
     """Neighbours in time that no vehicle can have driven between. `seen` are of one vehicle, in order of time.
 
     of_others: the ends of its other sessions; a pair holds one of `seen` at least. If every neighbour can be reached in

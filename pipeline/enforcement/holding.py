@@ -114,8 +114,11 @@ def _without(watch: Watch, passage_id: str, before_revision: int) -> tuple[tuple
 def release(
     watch: Watch, reads: Iterable[Unmatched], now_us: int, rules: Rules, pseudonyms: Pseudonyms = IN_CLEAR
 ) -> Step:
-    """Let go what has been held long enough. reads: all of the stretch; everything up to now_us has been heard."""
-    due = due_by(watch, now_us, rules)
+    """Let go what has been held long enough. reads: all of the stretch, asked for where something is due alone;
+    everything up to now_us has been heard."""
+    due = [one.passage for one in watch.suspicions if one.held and due_us(one.passage, rules) <= now_us]
+    if not due:
+        return Step(watch)
     found = twins.compare(due, Reads(_that_may_concern(due, reads, rules)), rules, pseudonyms)
     gone = {passage.passage_id for passage in due}
     suspicions = tuple(replace(one, held=False) if one.passage.passage_id in gone else one for one in watch.suspicions)
@@ -125,8 +128,8 @@ def release(
 def _that_may_concern(due: Sequence[Passage], reads: Iterable[Unmatched], rules: Rules) -> Iterator[Unmatched]:
     """By their times: the few that are left are put in order."""
     spans = [(one.first_us, one.last_us, rules.window_us(one.section_id)) for one in due]
-    from_us = min((first_us - window_us for first_us, _, window_us in spans), default=0)
-    until_us = max((last_us + window_us for _, last_us, window_us in spans), default=0)
+    from_us = min(first_us - window_us for first_us, _, window_us in spans)
+    until_us = max(last_us + window_us for _, last_us, window_us in spans)
     return (one for one in reads if from_us <= one.read.time_us <= until_us)
 
 
@@ -134,7 +137,7 @@ def look(
     watch: Watch, stretch: str, reads: Iterable[Unmatched], rules: Rules, pseudonyms: Pseudonyms = IN_CLEAR
 ) -> Step:
     """What the reads of the stretch say of each other, and of what has gone out."""
-    if stretch.rpartition("|")[0] not in rules.sections:
+    if twins.parts_of(stretch)[0] not in rules.sections:
         return Step(watch)  # it was taken out of the section file
     known = Reads(reads)
     gone = [one.passage for one in watch.suspicions if not one.held]
@@ -147,11 +150,6 @@ def _telling(step: Step) -> Step:
     alarms = [alarm for alarm in step.alarms if alarm.alarm_id not in step.watch.told]
     told = (*step.watch.told, *(alarm.alarm_id for alarm in alarms))
     return step._replace(watch=replace(step.watch, told=told), alarms=alarms)
-
-
-def due_by(watch: Watch, now_us: int, rules: Rules) -> list[Passage]:
-    """What has been held long enough."""
-    return [one.passage for one in watch.suspicions if one.held and due_us(one.passage, rules) <= now_us]
 
 
 def due_us(passage: Passage, rules: Rules) -> int:
@@ -169,8 +167,8 @@ def next_due_us(watch: Watch, rules: Rules) -> int | None:
 
 def remembered(watch: Watch, stretch: str, now_us: int, remember_us: int, rules: Rules) -> Watch:
     """With the time at which nothing new comes any more; it never moves back."""
-    section_id, _, number = stretch.rpartition("|")
-    end_us = (int(number) + 1) * rules.stretch_us + 2 * rules.window_us(section_id)
+    section_id, number = twins.parts_of(stretch)
+    end_us = (number + 1) * rules.stretch_us + 2 * rules.window_us(section_id)
     return replace(watch, until_us=max(watch.until_us, max(end_us, now_us) + remember_us))
 
 

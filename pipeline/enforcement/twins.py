@@ -133,6 +133,12 @@ def stretch_of(section_id: str, first_us: int, rules: Rules) -> str:
     return f"{section_id}|{first_us // rules.stretch_us}"
 
 
+def parts_of(stretch: str) -> tuple[str, int]:
+    """The section of a stretch, and its number."""
+    section_id, _, number = stretch.rpartition("|")
+    return section_id, int(number)
+
+
 def stretches_of(one: Unmatched, rules: Rules) -> Iterator[str]:
     """The stretches of all passages and entries that an unmatched read may concern: in its section, and in those that
     share a camera with it, where its vehicle may have driven on or come from."""

@@ -48,6 +48,11 @@ EVERYWHERE = (window.GlobalWindow(),)
 REMEMBERED_S = 3600.0  # at least: of a vehicle that drives on for so long each thing meets what it is compared with
 
 
+def remembered_s(settings: Settings) -> float:
+    """How long a stream keeps what later sightings may change or be compared with."""
+    return max(settings.allowed_lateness_s, REMEMBERED_S) + settings.session_gap_s
+
+
 class GroupSessions(beam.PTransform):
     """Sightings of one vehicle, on all roads, cut where it was not seen for the session gap.
 
@@ -136,9 +141,10 @@ class MeasurePassages(beam.PTransform):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
-        remember_s = max(settings.allowed_lateness_s, REMEMBERED_S) + settings.session_gap_s
         measure = Measure(settings)
-        self._measure = _MeasureAndRevise(measure, remember_s) if settings.streaming else _MeasureOnce(measure)
+        self._measure = (
+            _MeasureAndRevise(measure, remembered_s(settings)) if settings.streaming else _MeasureOnce(measure)
+        )
         self._settled = Passages if settings.streaming else PassageRecords
 
     def expand(self, sessions: beam.PCollection[OfVehicle | LookAt | Shared]) -> Measured:

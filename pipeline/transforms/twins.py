@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -24,7 +23,7 @@ from pipeline.enforcement.times import parse_rfc3339_us
 from pipeline.enforcement.twins import Reads, Rules, Unmatched, UnmatchedReads
 from pipeline.options import Settings
 from pipeline.transforms.coders import StructCoder
-from pipeline.transforms.sessions import REMEMBERED_S, Measured
+from pipeline.transforms.sessions import Measured, remembered_s
 
 OfStretch = tuple[str, News]  # section and stretch
 TIMER_STEP_US = 1000  # engines keep a timer's time in milliseconds, rounded down: a due time between two never comes
@@ -59,10 +58,8 @@ class CompareTwins(beam.PTransform):
         )
         news = heard | "All news" >> beam.Flatten()
         if self._settings.streaming:
-            remember_s = max(self._settings.allowed_lateness_s, REMEMBERED_S) + self._settings.session_gap_s
-            ways = news | "Hold" >> beam.ParDo(_Hold(self._compare, remember_s)).with_outputs(
-                "alarms", main="suspected"
-            )
+            hold = _Hold(self._compare, remembered_s(self._settings))
+            ways = news | "Hold" >> beam.ParDo(hold).with_outputs("alarms", main="suspected")
         else:
             grouped = news | "Group" >> beam.GroupByKey()
             ways = grouped | "Compare" >> beam.ParDo(_CompareOnce(self._compare)).with_outputs(
@@ -172,8 +169,8 @@ class _Hold(beam.DoFn):
         heard = holding.hear(watch.read() or Watch(), news)
         self._dropped.inc(heard.dropped)
         released = self._released(heard.watch, 0, reads, rules)  # what waits for nothing
-        self._keep(released.watch, stretch, at, watch, forget)
-        self._wait(released.watch, due)
+        self._keep(released.watch, stretch, at, watch, forget, rules)
+        _wait(released.watch, due, rules)
         yield from self._go_on(released)
 
     @userstate.on_timer(DUE)
@@ -186,24 +183,18 @@ class _Hold(beam.DoFn):
         due: Any = beam.DoFn.TimerParam(DUE),  # noqa: ANN401, B008
         forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: ANN401, B008
     ) -> Iterator[Passage | TaggedOutput]:
-        released = self._released(watch.read() or Watch(), at.micros, reads, self._compare.rules)
-        self._keep(released.watch, stretch, at, watch, forget)
-        self._wait(released.watch, due)
+        rules = self._compare.rules
+        released = self._released(watch.read() or Watch(), at.micros, reads, rules)
+        self._keep(released.watch, stretch, at, watch, forget, rules)
+        _wait(released.watch, due, rules)
         yield from self._go_on(released)
 
-    def _keep(self, known: Watch, stretch: str, at: Timestamp, watch: Any, forget: Any) -> None:  # noqa: ANN401
-        known = holding.remembered(known, stretch, at.micros, self._remember_us, self._compare.rules)
+    def _keep(self, known: Watch, stretch: str, at: Timestamp, watch: Any, forget: Any, rules: Rules) -> None:  # noqa: ANN401
+        known = holding.remembered(known, stretch, at.micros, self._remember_us, rules)
         watch.write(known)
         _set(forget, known.until_us)
 
-    def _wait(self, known: Watch, due: Any) -> None:  # noqa: ANN401
-        next_us = holding.next_due_us(known, self._compare.rules)
-        if next_us is not None:
-            _set(due, next_us)
-
     def _released(self, known: Watch, now_us: int, reads: Any, rules: Rules) -> Step:  # noqa: ANN401
-        if not holding.due_by(known, now_us, rules):
-            return Step(known)
         return holding.release(known, _all(known, reads), now_us, rules, self._compare.pseudonyms)
 
     def _go_on(self, step: Step) -> Iterator[Passage | TaggedOutput]:
@@ -219,12 +210,13 @@ class _Hold(beam.DoFn):
         reads: Any = beam.DoFn.StateParam(READS),  # noqa: ANN401, B008
         forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: ANN401, B008
     ) -> Iterator[Passage | TaggedOutput]:
-        looked = self._looked(watch.read() or Watch(), stretch, reads)
-        self._keep(looked.watch, stretch, at, watch, forget)
+        rules = self._compare.rules
+        looked = self._looked(watch.read() or Watch(), stretch, reads, rules)
+        self._keep(looked.watch, stretch, at, watch, forget, rules)
         yield from self._go_on(looked)
 
-    def _looked(self, known: Watch, stretch: str, reads: Any) -> Step:  # noqa: ANN401
-        return holding.look(known, stretch, _all(known, reads), self._compare.rules, self._compare.pseudonyms)
+    def _looked(self, known: Watch, stretch: str, reads: Any, rules: Rules) -> Step:  # noqa: ANN401
+        return holding.look(known, stretch, _all(known, reads), rules, self._compare.pseudonyms)
 
     @userstate.on_timer(FORGET)
     def forget(
@@ -233,16 +225,24 @@ class _Hold(beam.DoFn):
         watch: Any = beam.DoFn.StateParam(WATCH),  # noqa: ANN401, B008
         reads: Any = beam.DoFn.StateParam(READS),  # noqa: ANN401, B008
     ) -> Iterator[Passage | TaggedOutput]:
-        known = watch.read() or Watch()
-        if holding.next_due_us(known, self._compare.rules) is None:  # what is held is never forgotten
-            yield from self._go_on(self._looked(known, stretch, reads))  # this may come before the look that is due
+        known, rules = watch.read() or Watch(), self._compare.rules
+        if holding.next_due_us(known, rules) is None:  # what is held is never forgotten
+            yield from self._go_on(self._looked(known, stretch, reads, rules))  # this may come before the look's timer
             watch.clear()
             reads.clear()
 
 
-def _all(known: Watch, reads: Any) -> Iterable[Unmatched]:  # noqa: ANN401 (Beam's state)
-    """All unmatched reads of a stretch, with those that an earlier release kept."""
-    return chain(known.reads, *(batch.reads for batch in reads.read()))
+def _all(known: Watch, reads: Any) -> Iterator[Unmatched]:  # noqa: ANN401 (Beam's state)
+    """All unmatched reads of a stretch, with those that an earlier release kept; nothing is read before it is asked."""
+    yield from known.reads
+    for batch in reads.read():
+        yield from batch.reads
+
+
+def _wait(known: Watch, due: Any, rules: Rules) -> None:  # noqa: ANN401 (Beam's timer)
+    next_us = holding.next_due_us(known, rules)
+    if next_us is not None:
+        _set(due, next_us)
 
 
 def _set(timer: Any, at_us: int) -> None:  # noqa: ANN401 (Beam's timer)
